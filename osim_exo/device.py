@@ -1,0 +1,217 @@
+"""What an exoskeleton's drive can do: its limits, and the torque it delivers for a command.
+
+The same code stands between command and torque in every physics and, later, on the device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from osim_exo.config import Config
+from osim_exo.errors import InputError
+
+Array = npt.NDArray[np.float64]
+
+LONGEST_RAMP = 0.5
+"""s; a drive that needs longer from zero to its maximum torque cannot follow a gait cycle."""
+
+LOWEST_FULL_TORQUE_SPEED = 0.5
+"""rad/s; the power limit must leave the maximum torque available at least up to this speed."""
+
+
+class DeviceLimits(Config):
+    """Limits of one joint's drive; every joint of a device has the same ones."""
+
+    max_torque: float = Field(default=15.0, gt=0.0, le=300.0, description="Nm")
+    rate_limit: float = Field(default=250.0, gt=0.0, le=1e6, description="Nm/s")
+    bandwidth_hz: float = Field(
+        default=10.0, ge=0.5, le=1e4, description="corner frequency of the first-order lag, Hz"
+    )
+    delay_s: float = Field(default=0.01, ge=0.0, le=0.5, description="transport delay, s")
+    power_limit: float = Field(
+        default=60.0, gt=0.0, le=1e5, description="mechanical power, given or taken, W"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        ramp = self.max_torque / self.rate_limit
+        if ramp > LONGEST_RAMP:
+            raise ValueError(
+                f"a rate limit of {self.rate_limit:g} Nm/s needs {ramp:.2g} s to reach the maximum "
+                f"torque of {self.max_torque:g} Nm; at most {LONGEST_RAMP} s is allowed. Raise "
+                f"rate_limit to {self.max_torque / LONGEST_RAMP:g} Nm/s or more, or lower "
+                "max_torque"
+            )
+        speed = self.power_limit / self.max_torque
+        if speed < LOWEST_FULL_TORQUE_SPEED:
+            raise ValueError(
+                f"a power limit of {self.power_limit:g} W allows the maximum torque of "
+                f"{self.max_torque:g} Nm only below {speed:.2g} rad/s; at least "
+                f"{LOWEST_FULL_TORQUE_SPEED} rad/s is needed. Raise power_limit to "
+                f"{self.max_torque * LOWEST_FULL_TORQUE_SPEED:g} W or more, or lower max_torque"
+            )
+        return self
+
+    @property
+    def time_constant(self) -> float:
+        """Time constant of the first-order lag, 1 / (2 pi bandwidth), s."""
+        return 1.0 / (2.0 * math.pi * self.bandwidth_hz)
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """Everything a `DeviceDynamics` remembers.
+
+    Attributes
+    ----------
+    commands : (n_delay + 2, n_env, n_joint) array, Nm; clipped commands, newest first
+    lagged : (n_env, n_joint) array, Nm; output of the first-order lag
+    torque : (n_env, n_joint) array, Nm; torque delivered last
+    """
+
+    commands: Array
+    lagged: Array
+    torque: Array
+
+
+class DeviceDynamics:
+    """Delivered torque of `n_joint` drives in `n_env` environments.
+
+    Each step holds the command over the time step `dt` and returns the torque at its end. In this
+    order:
+
+    1. finite check: a command that is NaN or infinite counts as zero torque;
+    2. clip to the maximum torque;
+    3. transport delay, and
+    4. first-order lag, both discretised exactly for a held command, also where the delay is not
+       a multiple of the step;
+    5. rate limit;
+    6. power limit with the joint's speed.
+
+    The power limit comes last and wins: where a rising joint speed lowers the torque that the
+    power allows, the torque falls as fast as it must, also faster than the rate limit. Every rise
+    of the torque's magnitude obeys the rate limit. A joint speed that is NaN or infinite allows no
+    torque.
+
+    Parameters
+    ----------
+    limits : DeviceLimits
+    dt : float, s, > 0
+    n_env, n_joint : int, >= 1
+    """
+
+    def __init__(self, limits: DeviceLimits, dt: float, n_env: int = 1, n_joint: int = 2) -> None:
+        if not (math.isfinite(dt) and dt > 0.0):
+            raise InputError(f"The device's time step must be a positive number of s, not {dt}.")
+        if n_env < 1 or n_joint < 1:
+            raise InputError(
+                f"n_env = {n_env} and n_joint = {n_joint} were given; both must be at least 1."
+            )
+        self.limits = limits
+        self.dt = float(dt)
+        self.shape = (int(n_env), int(n_joint))
+        self._n_delay, rest = _split_delay(limits.delay_s, self.dt)
+        time_constant = limits.time_constant
+        self._keep = math.exp(-self.dt / time_constant)
+        # For the first `rest` of the step the lag still sees the command before.
+        remaining = math.exp(-(self.dt - rest) / time_constant)
+        self._older, self._newer = remaining - self._keep, 1.0 - remaining
+        self.reset()
+
+    def reset(self, environments: npt.ArrayLike | None = None) -> None:
+        """Forget everything: no torque and no command on its way.
+
+        Parameters
+        ----------
+        environments : indices or boolean mask, optional
+            The environments to reset; all if not given.
+        """
+        if environments is None:
+            self._commands = np.zeros((self._n_delay + 2, *self.shape))
+            self._lagged = np.zeros(self.shape)
+            self._torque = np.zeros(self.shape)
+            return
+        chosen = np.asarray(environments)
+        self._commands[:, chosen] = 0.0
+        self._lagged[chosen] = 0.0
+        self._torque[chosen] = 0.0
+
+    @property
+    def torque(self) -> Array:
+        """Torque delivered last, (n_env, n_joint) array, Nm; a copy."""
+        return self._torque.copy()
+
+    def step(self, command: npt.ArrayLike, speed: npt.ArrayLike) -> Array:
+        """Advance by `dt` and return the delivered torque.
+
+        Parameters
+        ----------
+        command : (n_env, n_joint) array, Nm
+        speed : (n_env, n_joint) array, rad/s
+            Joint speed that the power limit uses.
+
+        Returns
+        -------
+        (n_env, n_joint) array, Nm
+        """
+        limits = self.limits
+        asked = self._checked("command", command)
+        asked = np.where(np.isfinite(asked), asked, 0.0)
+        asked = np.clip(asked, -limits.max_torque, limits.max_torque)
+        self._commands[1:] = self._commands[:-1].copy()
+        self._commands[0] = asked
+        self._lagged = (
+            self._keep * self._lagged
+            + self._older * self._commands[self._n_delay + 1]
+            + self._newer * self._commands[self._n_delay]
+        )
+        change = limits.rate_limit * self.dt
+        torque = self._torque + np.clip(self._lagged - self._torque, -change, change)
+        cap = power_cap(self._checked("speed", speed), limits)
+        self._torque = np.clip(torque, -cap, cap)
+        return self._torque.copy()
+
+    def snapshot(self) -> DeviceState:
+        """A copy of everything that `restore` needs."""
+        return DeviceState(self._commands.copy(), self._lagged.copy(), self._torque.copy())
+
+    def restore(self, state: DeviceState) -> None:
+        """Go back to a snapshot of a device with the same delay, step and shape."""
+        if state.commands.shape != self._commands.shape:
+            raise InputError(
+                f"The snapshot's delay line has shape {state.commands.shape}, this device's "
+                f"{self._commands.shape}. Restore it on a device with the same delay, time step "
+                "and number of environments and joints."
+            )
+        self._commands = state.commands.copy()
+        self._lagged = state.lagged.copy()
+        self._torque = state.torque.copy()
+
+    def _checked(self, name: str, values: npt.ArrayLike) -> Array:
+        array = np.asarray(values, dtype=float)
+        if array.shape != self.shape:
+            raise InputError(
+                f"The device's {name} has shape {array.shape}; it must be (n_env, n_joint) = "
+                f"{self.shape}."
+            )
+        return array
+
+
+def power_cap(speed: Array, limits: DeviceLimits) -> Array:
+    """Largest torque magnitude at a joint speed, Nm: maximum torque, or power over speed."""
+    magnitude = np.where(np.isfinite(speed), np.abs(speed), np.inf)
+    corner = limits.power_limit / limits.max_torque
+    return np.asarray(limits.power_limit / np.maximum(magnitude, corner), dtype=float)
+
+
+def _split_delay(delay: float, dt: float) -> tuple[int, float]:
+    """Whole steps in a delay, and the rest in s; rounding errors of the division do not count."""
+    steps = delay / dt
+    whole = round(steps) if abs(steps - round(steps)) < 1e-9 * max(1.0, steps) else int(steps)
+    return whole, max(0.0, delay - whole * dt)
