@@ -1,1 +1,1 @@
-"""The planar gait model: parameter tables, the build that turns them into a model, and the .osim."""
+"""The planar gait model: parameter tables, the build that reads them, and the .osim file."""
