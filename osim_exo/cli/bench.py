@@ -1,0 +1,55 @@
+"""``osim-exo bench``: measure, side by side in one run, and print the ratios."""
+
+from __future__ import annotations
+
+import pkgutil
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from tyro import conf
+
+from osim_exo.cli.command import DONE, Command, JsonTarget, emit_json, output, table
+from osim_exo.errors import check_option
+from osim_exo.progress import Progress
+
+
+def available() -> tuple[str, ...]:
+    """Names of the benchmarks, found without importing them."""
+    import osim_exo.benchmarks
+
+    found = pkgutil.iter_modules(osim_exo.benchmarks.__path__)
+    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+
+
+@dataclass(frozen=True)
+class Bench(Command):
+    """Run a benchmark; every number is measured now, and ratios come from one run.
+
+    Give a name that does not exist to see which there are.
+    """
+
+    name: conf.Positional[str]
+    """which benchmark"""
+
+    quick: bool = False
+    """a shorter, noisier measurement"""
+
+    json: JsonTarget = None
+
+    def run(self, progress: Progress) -> int:
+        """Measure and print."""
+        check_option("benchmark", self.name, available())
+        result: dict[str, Any] = import_module(f"osim_exo.benchmarks.{self.name}").run(
+            quick=self.quick
+        )
+        if self.json is not None:
+            emit_json(self.json, result)
+        if str(self.json) != "-":
+            console = output()
+            rows = [(r["what"], f"{r['value']:.4g}", r["unit"]) for r in result["rows"]]
+            console.print(table(("measured", "value", "unit"), rows))
+            console.print()
+            ratios = [(name, f"{value:.3g}") for name, value in result["ratios"].items()]
+            console.print(table(("ratio", "value"), ratios))
+        return DONE
