@@ -1,0 +1,149 @@
+"""How a report sorts trials: into arms (condition and controller) and walks (speed and slope)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from osim_exo.names import CONDITIONS
+from osim_exo.trial import Trial, TrialInfo
+from osim_exo.units import grade_percent
+
+CONDITION_LABELS: Mapping[str, str] = {
+    "no_exo": "no exo",
+    "zero_torque": "exo, zero torque",
+    "assisted": "exo, assisted",
+}
+CONTROLLER_LABELS: Mapping[str, str] = {
+    "optimal": "optimal control",
+    "spline": "spline profile",
+    "delayed_output_feedback": "delayed output feedback",
+    "playback": "playback",
+    "learned": "learned policy",
+}
+
+_COLOURS = {"no_exo": "#4d5663", "zero_torque": "#d55e00", "assisted": "#0072b2"}
+_FURTHER = ("#009e73", "#cc79a7", "#8a6d00", "#56b4e9")
+_DASHES = {"zero_torque": (0, (5, 2))}
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One speed and slope; `speed` is None where it was not recorded.
+
+    Attributes
+    ----------
+    speed : m/s, rounded to 1 mm/s
+    slope_deg : degrees, uphill positive, rounded to a hundredth
+    """
+
+    speed: float | None
+    slope_deg: float
+
+    @classmethod
+    def of(cls, speed: float | None, slope_deg: float | None) -> Walk:
+        """The walk of a speed and slope as they stand in a trial or a table row."""
+        known = speed is not None and math.isfinite(speed)
+        slope = 0.0 if slope_deg is None or not math.isfinite(slope_deg) else slope_deg
+        return cls(round(float(speed or 0.0), 3) if known else None, round(slope, 2) + 0.0)
+
+    @property
+    def key(self) -> str:
+        """Short text that identifies the walk in a page."""
+        speed = "unknown" if self.speed is None else f"{self.speed:g}"
+        return f"v{speed}s{self.slope_deg:g}".replace(".", "p").replace("-", "m")
+
+    @property
+    def title(self) -> str:
+        """Words for headings: speed, slope in degrees and in percent grade."""
+        speed = "speed not recorded" if self.speed is None else f"{self.speed:g} m/s"
+        return f"{speed}, {self.slope_title}"
+
+    @property
+    def slope_title(self) -> str:
+        """The slope in words, degrees with percent grade beside them."""
+        if self.slope_deg == 0.0:
+            return "level"
+        way = "uphill" if self.slope_deg > 0 else "downhill"
+        grade = grade_percent(abs(self.slope_deg))
+        return f"{abs(self.slope_deg):g}° {way} ({grade:.1f} % grade)"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One condition with one controller: a line in a figure and a column in a table."""
+
+    condition: str
+    controller: str
+    label: str
+    colour: str
+    dashes: object = "solid"
+
+    @property
+    def key(self) -> str:
+        """Short text that identifies the arm in a page."""
+        return f"{self.condition}/{self.controller}"
+
+    def holds(self, info: TrialInfo) -> bool:
+        """Whether a trial belongs to this arm."""
+        return (info.condition, info.controller) == (self.condition, self.controller)
+
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of a comparison belongs to this arm."""
+        return (row["condition"], row["controller"]) == (self.condition, self.controller)
+
+
+def _rank(condition: str) -> int:
+    return CONDITIONS.index(condition) if condition in CONDITIONS else len(CONDITIONS)  # type: ignore[arg-type]
+
+
+def find_arms(pairs: Iterable[tuple[str, str]]) -> tuple[Arm, ...]:
+    """The arms of (condition, controller) pairs: no exo, zero torque, assisted, then others.
+
+    The controller stands in a label only where a condition occurs with more than one. Colours are
+    those of Wong 2011 (distinguishable with colour-blindness); a dashed line marks zero torque.
+    """
+    unique = sorted(set(pairs), key=lambda pair: (_rank(pair[0]), pair))
+    arms: list[Arm] = []
+    further = 0
+    for condition, controller in unique:
+        several = sum(other == condition for other, _ in unique) > 1
+        taken = any(arm.condition == condition for arm in arms)
+        label = CONDITION_LABELS.get(condition, condition.replace("_", " "))
+        if several:
+            label += f" ({CONTROLLER_LABELS.get(controller, controller.replace('_', ' '))})"
+        if condition in _COLOURS and not taken:
+            colour = _COLOURS[condition]
+        else:
+            colour = _FURTHER[further % len(_FURTHER)]
+            further += 1
+        arms.append(Arm(condition, controller, label, colour, _DASHES.get(condition, "solid")))
+    return tuple(arms)
+
+
+def arms_of(trials: Iterable[Trial]) -> tuple[Arm, ...]:
+    """The arms that trials have."""
+    return find_arms((trial.info.condition, trial.info.controller) for trial in trials)
+
+
+def walk_of(info: TrialInfo) -> Walk:
+    """The walk that a trial belongs to."""
+    return Walk.of(info.speed, info.slope_deg)
+
+
+def sort_walks(walks: Iterable[Walk]) -> tuple[Walk, ...]:
+    """Every walk once: level first, then by steepness; by speed within a slope."""
+    return tuple(
+        sorted(set(walks), key=lambda w: (abs(w.slope_deg), -w.slope_deg, w.speed or 0.0))
+    )
+
+
+def pick(trials: Sequence[Trial], walk: Walk | None = None, arm: Arm | None = None) -> list[Trial]:
+    """Trials of a walk and an arm; None takes all."""
+    return [
+        trial
+        for trial in trials
+        if (walk is None or walk_of(trial.info) == walk) and (arm is None or arm.holds(trial.info))
+    ]
