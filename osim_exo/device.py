@@ -133,7 +133,9 @@ class DeviceDynamics:
             The environments to reset; all if not given.
         """
         if environments is None:
+            # A ring: the newest command at `_newest`, the oldest one before it.
             self._commands = np.zeros((self._n_delay + 2, *self.shape))
+            self._newest = 0
             self._lagged = np.zeros(self.shape)
             self._torque = np.zeros(self.shape)
             return
@@ -160,26 +162,25 @@ class DeviceDynamics:
         -------
         (n_env, n_joint) array, Nm
         """
-        limits = self.limits
+        limits, peak = self.limits, self.limits.max_torque
         asked = self._checked("command", command)
-        asked = np.where(np.isfinite(asked), asked, 0.0)
-        asked = np.clip(asked, -limits.max_torque, limits.max_torque)
-        self._commands[1:] = self._commands[:-1].copy()
-        self._commands[0] = asked
+        asked = np.where(np.isfinite(asked), _bounded(asked, peak), 0.0)
+        self._newest = (self._newest - 1) % len(self._commands)
+        self._commands[self._newest] = asked
         self._lagged = (
             self._keep * self._lagged
-            + self._older * self._commands[self._n_delay + 1]
-            + self._newer * self._commands[self._n_delay]
+            + self._older * self._commands[self._newest - 1]
+            + self._newer * self._commands[self._newest - 2]
         )
-        change = limits.rate_limit * self.dt
-        torque = self._torque + np.clip(self._lagged - self._torque, -change, change)
+        change = _bounded(self._lagged - self._torque, limits.rate_limit * self.dt)
         cap = power_cap(self._checked("speed", speed), limits)
-        self._torque = np.clip(torque, -cap, cap)
+        self._torque = _bounded(self._torque + change, cap)
         return self._torque.copy()
 
     def snapshot(self) -> DeviceState:
         """A copy of everything that `restore` needs."""
-        return DeviceState(self._commands.copy(), self._lagged.copy(), self._torque.copy())
+        commands = np.roll(self._commands, -self._newest, axis=0)
+        return DeviceState(commands, self._lagged.copy(), self._torque.copy())
 
     def restore(self, state: DeviceState) -> None:
         """Go back to a snapshot of a device with the same delay, step and shape."""
@@ -189,7 +190,7 @@ class DeviceDynamics:
                 f"{self._commands.shape}. Restore it on a device with the same delay, time step "
                 "and number of environments and joints."
             )
-        self._commands = state.commands.copy()
+        self._commands, self._newest = state.commands.copy(), 0
         self._lagged = state.lagged.copy()
         self._torque = state.torque.copy()
 
@@ -205,9 +206,13 @@ class DeviceDynamics:
 
 def power_cap(speed: Array, limits: DeviceLimits) -> Array:
     """Largest torque magnitude at a joint speed, Nm: maximum torque, or power over speed."""
-    magnitude = np.where(np.isfinite(speed), np.abs(speed), np.inf)
     corner = limits.power_limit / limits.max_torque
-    return np.asarray(limits.power_limit / np.maximum(magnitude, corner), dtype=float)
+    cap = limits.power_limit / np.maximum(np.abs(speed), corner)
+    return np.where(np.isnan(cap), 0.0, cap)
+
+
+def _bounded(values: Array, bound: Array | float) -> Array:
+    return np.asarray(np.minimum(np.maximum(values, -bound), bound))
 
 
 def _split_delay(delay: float, dt: float) -> tuple[int, float]:
