@@ -36,6 +36,11 @@ The classes' limits are recalled, not read in the paper: slow 0.23-0.36, free 0.
 LEG_LENGTH_PER_HEIGHT = 0.53
 """Height of the hip over the ground per body height (Drillis & Contini 1966; Winter 2009)."""
 
+NARROWEST_BAND = 0.02
+"""Standard deviation below which a band is not taken at its word, share of the mean curve's range.
+
+In swing the ground reaction force of humans and its deviation are both zero."""
+
 QUANTITIES = {
     "pelvis_anterior_tilt": "deg",
     "hip_flexion": "deg",
@@ -129,6 +134,7 @@ def compare_to_band(curve: Array, quantity: str, speed: float, leg_length: float
         )
     mean, sd = band(quantity, speed, leg_length)
     away = np.abs(curve - mean)
+    sd = np.maximum(sd, NARROWEST_BAND * np.ptp(mean))
     varies = curve.std() > 0 and mean.std() > 0
     return BandComparison(
         quantity,
