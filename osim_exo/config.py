@@ -22,7 +22,7 @@ class Config(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise InputError(_in_words(type(self), error)) from None
+            raise InputError(in_words(error, type(self))) from None
 
     # Without this mark pydantic would call __init__ again for nested configurations, and their
     # messages would be wrapped twice.
@@ -34,7 +34,7 @@ class Config(BaseModel):
         try:
             return super().model_validate(obj, **options)
         except ValidationError as error:
-            raise InputError(_in_words(cls, error)) from None
+            raise InputError(in_words(error, cls)) from None
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
@@ -42,7 +42,7 @@ class Config(BaseModel):
         try:
             return super().model_validate_json(json_data, **options)
         except ValidationError as error:
-            raise InputError(_in_words(cls, error)) from None
+            raise InputError(in_words(error, cls)) from None
 
     def changed(self, **fields: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""
@@ -50,16 +50,24 @@ class Config(BaseModel):
         return type(self)(**{**given, **fields})
 
 
-def _in_words(kind: type[BaseModel], error: ValidationError) -> str:
-    """One sentence per fault: the field, what was given, what is allowed."""
+def in_words(error: ValidationError, kind: type[BaseModel] | None = None) -> str:
+    """One sentence per fault: the field, what was given, what is allowed.
+
+    Parameters
+    ----------
+    error : what pydantic found wrong
+    kind : the configuration that could not be made; its fields are listed where one is unknown
+    """
     faults = []
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
         text = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            known = ", ".join(kind.model_fields)
-            text = f"there is no such field; the fields of {kind.__name__} are: {known}"
+            text = "there is no such field"
+            if kind is not None:
+                known = ", ".join(kind.model_fields)
+                text += f"; the fields of {kind.__name__} are: {known}"
         elif fault["type"] != "value_error":
             text = f"{fault['input']!r} was given; {text[:1].lower()}{text[1:]}"
         faults.append(f"{where}: {text}" if where else text)
-    return f"{kind.__name__} cannot be made. " + "; ".join(faults).rstrip(".") + "."
+    return f"{error.title} cannot be made. " + "; ".join(faults).rstrip(".") + "."

@@ -20,6 +20,7 @@ from osim_exo.cli.bench import Bench
 from osim_exo.cli.command import BAD_INPUT, DONE, FAILED, INTERRUPTED, Command, attach_json_target
 from osim_exo.cli.doctor import Doctor
 from osim_exo.cli.models import Models
+from osim_exo.config import in_words
 from osim_exo.errors import InputError, OsimExoError
 from osim_exo.progress import for_stream
 
@@ -94,7 +95,7 @@ def parse(words: Sequence[str]) -> Command:
 def explain(error: Exception) -> tuple[int, str]:
     """Exit code and message of a failure: what went wrong and what to do, in plain words."""
     if isinstance(error, ValidationError):
-        return BAD_INPUT, f"These settings cannot be used: {_faults(error)}"
+        return BAD_INPUT, in_words(error)
     if isinstance(error, OsimExoError):
         return BAD_INPUT if isinstance(error, InputError) else FAILED, str(error)
     if isinstance(error, OSError):
@@ -118,16 +119,6 @@ def explain(error: Exception) -> tuple[int, str]:
         "same command with --debug to see where, and report it with that text; osim-exo doctor "
         "shows whether the installation is sound."
     )
-
-
-def _faults(error: ValidationError) -> str:
-    faults = []
-    for fault in error.errors():
-        where = ".".join(map(str, fault["loc"])) or error.title
-        reason = fault["msg"].removeprefix("Value error, ").rstrip(".")
-        given = "" if fault["type"] == "value_error" else f" ({fault['input']!r} was given)"
-        faults.append(f"{where}: {reason}{given}")
-    return "; ".join(faults) + "."
 
 
 def _exit_code(stop: SystemExit) -> int:
