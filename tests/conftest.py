@@ -1,5 +1,6 @@
 """Fixtures shared by every test."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("reference data (shared/data beside the project) is not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_log_left_behind() -> Iterator[None]:
+    """OpenSim writes no log into the folder that the tests were started from."""
+    log = Path.cwd() / "opensim.log"
+    was_there = log.exists()
+    yield
+    assert was_there or not log.exists(), (
+        "A test made OpenSim write opensim.log; remove the file sink before the first message."
+    )
