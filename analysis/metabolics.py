@@ -262,7 +262,7 @@ def basal_rate(
     """
     if not (math.isfinite(body_mass) and body_mass > 0):
         raise InputError(f"A body mass of {body_mass} kg was given; it must be positive.")
-    return coefficient * body_mass**exponent
+    return float(coefficient * body_mass**exponent)
 
 
 _TINY = 1e-16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -115,26 +115,29 @@ def read_c3d(
 
 
 def _read(path: Path) -> _Raw:
+    reader = _reader()
     try:
-        import ezc3d
-    except ImportError:
-        ezc3d = None
-    if ezc3d is None:
-        try:
-            import c3d
-        except ImportError:
-            raise MissingExtraError("ezc3d", "sim") from None
-        reader, library = _read_with_c3d, c3d
-    else:
-        reader, library = _read_with_ezc3d, ezc3d
-    try:
-        return reader(library, path)
+        return reader(path)
     except DataError:
         raise
     except Exception as error:  # both libraries raise whatever the broken bytes lead to
         raise DataError(
             f"{path} cannot be read as C3D ({type(error).__name__}: {error}). Export it again."
         ) from error
+
+
+def _reader() -> Callable[[Path], _Raw]:
+    try:
+        import ezc3d
+    except ImportError:
+        pass
+    else:
+        return lambda path: _read_with_ezc3d(ezc3d, path)
+    try:
+        import c3d
+    except ImportError:
+        raise MissingExtraError("ezc3d", "sim") from None
+    return lambda path: _read_with_c3d(c3d, path)
 
 
 def _read_with_ezc3d(ezc3d: Any, path: Path) -> _Raw:

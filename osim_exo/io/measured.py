@@ -89,7 +89,7 @@ def _common_time(motion: Table, others: Mapping[str, Table]) -> Array:
             for name, t in {"coordinates": motion, **others}.items()
         )
         raise DataError(f"The files share fewer than four samples: {spans}. They must overlap.")
-    return np.clip(inside, start, end)
+    return np.asarray(np.clip(inside, start, end))
 
 
 def _coordinates(table: Table) -> tuple[dict[str, str], Channels]:

@@ -1,0 +1,209 @@
+"""Every scalar that a comparison knows of one trial, under stable names with units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from osim_exo.analysis.activation import summarise_activation, without_side
+from osim_exo.analysis.clinical import body_mass
+from osim_exo.analysis.cycles import stride_mean
+from osim_exo.analysis.events import GaitEvents, find_events
+from osim_exo.analysis.grf import grf_features, weight_ratio
+from osim_exo.analysis.metabolics import MODELS, basal_rate, muscle_rates
+from osim_exo.analysis.power import exo_work, joint_work, positive_joint_power
+from osim_exo.analysis.spatiotemporal import spatiotemporal
+from osim_exo.analysis.symmetry import joint_symmetry
+from osim_exo.errors import DataError
+from osim_exo.names import SIDES
+from osim_exo.trial import Trial
+
+HEADLINE = (
+    "metabolic_rate_bhargava2004",
+    "metabolic_rate_bhargava2004_net",
+    "metabolic_rate_umberger2010",
+    "metabolic_rate_umberger2010_net",
+    "cost_of_transport",
+    "mean_activation",
+    "mean_activation_volume_weighted",
+    "positive_joint_power",
+    "exo_positive_power",
+    "energy_ratio",
+    "walking_speed",
+    "cadence",
+    "stride_length",
+    "stance_percent",
+    "grf_peak1_bw",
+)
+"""The metrics of the short table, in its order."""
+
+SAVINGS = ("metabolic_rate_", "cost_of_transport", "mean_activation", "positive_joint_power")
+"""How the names of metrics start of which less is a saving."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of one trial.
+
+    Attributes
+    ----------
+    name : stable name; parts of a whole follow a slash
+    value : NaN where it is not defined for the trial
+    unit : ``1`` for pure numbers
+    normalisation : ``none``, ``body_mass``, ``body_weight`` or ``maximum``
+    """
+
+    name: str
+    value: float
+    unit: str
+    normalisation: str = "none"
+
+
+@dataclass(frozen=True)
+class MetricSet:
+    """The metrics of one trial.
+
+    Attributes
+    ----------
+    metrics : by name
+    missing : reason by group of metrics that could not be computed
+    """
+
+    metrics: dict[str, Metric]
+    missing: dict[str, str]
+
+
+def compute_metrics(trial: Trial, events: GaitEvents | None = None) -> MetricSet:
+    """All metrics of a trial.
+
+    Groups of metrics whose data the trial does not hold are left out and named in ``missing`` with
+    the reason, so that a measured walk without muscles can be compared too.
+
+    Raises
+    ------
+    DataError
+        The trial holds no whole right stride.
+    """
+    events = events or find_events(trial)
+    metrics: dict[str, Metric] = {}
+    missing: dict[str, str] = {}
+    for group, compute in _GROUPS.items():
+        try:
+            found = list(compute(trial, events))
+        except DataError as error:
+            missing[group] = str(error)
+            continue
+        metrics |= {m.name: m for m in found if np.isfinite(m.value)}
+        lost = [m.name for m in found if not np.isfinite(m.value)]
+        missing |= {name: "not defined for this trial" for name in lost}
+    return MetricSet(metrics, missing)
+
+
+def _activation(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+    summary = summarise_activation(trial, events)
+    yield Metric("mean_activation", summary.overall, "1", "maximum")
+    weighted = summary.overall_volume_weighted
+    yield Metric("mean_activation_volume_weighted", weighted, "1", "maximum")
+    for name, value in without_side(summary.mean).items():
+        yield Metric(f"mean_activation/{name}", value, "1", "maximum")
+    for name, value in without_side(summary.peak).items():
+        yield Metric(f"peak_activation/{name}", value, "1", "maximum")
+    for name, value in summary.group_mean.items():
+        yield Metric(f"group_activation/{name}", value, "1", "maximum")
+
+
+def _joint_power(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+    mass = body_mass(trial)
+    joints = positive_joint_power(trial, events)
+    yield Metric("positive_joint_power", sum(joints.values()) / mass, "W/kg", "body_mass")
+    for joint, value in joints.items():
+        yield Metric(f"positive_joint_power/{joint}", value / mass, "W/kg", "body_mass")
+    for name, done in joint_work(trial, events).items():
+        yield Metric(f"positive_work/{name}", done.positive / mass, "J/kg", "body_mass")
+        yield Metric(f"negative_work/{name}", done.negative / mass, "J/kg", "body_mass")
+
+
+def _metabolics(model: str) -> Callable[[Trial, GaitEvents], Iterator[Metric]]:
+    def compute(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+        mass = body_mass(trial)
+        muscles = float(stride_mean(trial, muscle_rates(trial, model).total.sum(axis=1), events))
+        net, gross = muscles / mass, (muscles + basal_rate(mass)) / mass
+        yield Metric(f"metabolic_rate_{model}", gross, "W/kg", "body_mass")
+        yield Metric(f"metabolic_rate_{model}_net", net, "W/kg", "body_mass")
+        speed = spatiotemporal(trial, events).speed
+        ending = "" if model == MODELS[0] else f"_{model}"
+        moving = speed if speed > 0 else float("nan")
+        yield Metric(f"cost_of_transport{ending}", gross / moving, "J/kg/m", "body_mass")
+        yield Metric(f"cost_of_transport_net{ending}", net / moving, "J/kg/m", "body_mass")
+
+    return compute
+
+
+def _exo(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+    """Zero without a device, so that arms compare."""
+    mass = body_mass(trial)
+    done = exo_work(trial, events).values()
+    positive = float(sum(w.mean_positive for w in done))
+    negative = float(sum(w.mean_negative for w in done))
+    yield Metric("exo_positive_power", positive / mass, "W/kg", "body_mass")
+    yield Metric("exo_negative_power", negative / mass, "W/kg", "body_mass")
+    yield Metric("exo_positive_power_watts", positive, "W")
+    torque = trial.exo_torque.values
+    yield Metric("exo_peak_torque", float(np.abs(torque).max(initial=0.0)), "Nm")
+    square = stride_mean(trial, torque**2, events) if torque.shape[1] else np.zeros(1)
+    yield Metric("exo_rms_torque", float(np.sqrt(np.mean(square))), "Nm")
+
+
+def _spatiotemporal(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+    s = spatiotemporal(trial, events)
+    yield Metric("walking_speed", s.speed, "m/s")
+    yield Metric("stride_time", s.stride_time, "s")
+    yield Metric("cadence", s.cadence, "steps/min")
+    yield Metric("stride_length", s.stride_length, "m")
+    yield Metric("step_length", _mean(s.step_length.values()), "m")
+    yield Metric("stance_percent", _mean(s.stance_percent.values()), "%")
+    yield Metric("double_support_percent", s.double_support_percent, "%")
+    for side in SIDES:
+        yield Metric(f"step_length/{side}", s.step_length[side], "m")
+        yield Metric(f"stance_percent/{side}", s.stance_percent[side], "%")
+
+
+def _forces(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+    both = [grf_features(trial, side, events) for side in SIDES]
+    for name, attribute in (
+        ("grf_peak1_bw", "first_peak"),
+        ("grf_peak1_after_landing_bw", "first_peak_after_landing"),
+        ("grf_trough_bw", "trough"),
+        ("grf_peak2_bw", "second_peak"),
+        ("grf_braking_bw", "braking"),
+        ("grf_propulsion_bw", "propulsion"),
+    ):
+        yield Metric(name, _mean(getattr(b, attribute) for b in both), "BW", "body_weight")
+    yield Metric("grf_weight_ratio", weight_ratio(trial, events), "1")
+
+
+def _symmetry(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+    found = joint_symmetry(trial, events)
+    if not found:
+        raise DataError(f"Trial '{trial.info.name}' has no joint angle of both sides.")
+    for name, s in found.items():
+        yield Metric(f"symmetry_index/{name}", s.index, "%")
+        yield Metric(f"symmetry_correlation/{name}", s.correlation, "1")
+        yield Metric(f"symmetry_rms/{name}", s.rms, "deg")
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+_GROUPS: dict[str, Callable[[Trial, GaitEvents], Iterator[Metric]]] = {
+    "activation": _activation,
+    "joint_power": _joint_power,
+    **{f"metabolic_rate_{model}": _metabolics(model) for model in MODELS},
+    "exo": _exo,
+    "spatiotemporal": _spatiotemporal,
+    "ground_reaction_force": _forces,
+    "symmetry": _symmetry,
+}
