@@ -24,6 +24,15 @@ CONTROLLER_LABELS: Mapping[str, str] = {
     "learned": "learned policy",
 }
 
+MUSCLE_LABELS: Mapping[str, str] = {
+    "bifemsh": "biceps femoris, short head",
+    "gastroc": "gastrocnemius",
+    "glut_max": "gluteus maximus",
+    "rect_fem": "rectus femoris",
+    "tib_ant": "tibialis anterior",
+}
+"""Muscles whose name in the planar model is short."""
+
 _COLOURS = {"no_exo": "#4d5663", "zero_torque": "#d55e00", "assisted": "#0072b2"}
 _FURTHER = ("#009e73", "#cc79a7", "#8a6d00", "#56b4e9")
 _DASHES = {"zero_torque": (0, (5, 2))}
@@ -147,3 +156,11 @@ def pick(trials: Sequence[Trial], walk: Walk | None = None, arm: Arm | None = No
         for trial in trials
         if (walk is None or walk_of(trial.info) == walk) and (arm is None or arm.holds(trial.info))
     ]
+
+
+def muscle_label(name: str) -> str:
+    """Words for a muscle's or coordinate's name; a side at its end becomes a word."""
+    base, _, side = name.rpartition("_")
+    if side in ("r", "l") and base:
+        return f"{muscle_label(base)}, {'right' if side == 'r' else 'left'}"
+    return MUSCLE_LABELS.get(name, name.replace("_", " "))

@@ -130,4 +130,5 @@ def _shorten(text: str) -> str:
             r"-?\d+\.\d{3,}", lambda number: f"{float(number.group()):.2f}", match.group()
         )
 
-    return re.sub(r' (?:d|points|x|y|transform)="[^"]*"', cut, text)
+    text = re.sub(r' (?:d|points|x|y|transform)="[^"]*"', cut, text)
+    return re.sub(r"\s*\n([A-Zz]) ?", r"\1", re.sub(r"\n\s+<", "\n<", text))

@@ -8,7 +8,6 @@
     force: "#8ab8ff", torque: "#ffb454", belt: "#2f8f83"
   };
   var LIMB = { trunk: 0.105, thigh: 0.068, shank: 0.05, foot: 0.034 };
-  var MOTION = { hip: ["flexion", "extension"], ankle: ["dorsiflexion", "plantarflexion"] };
 
   /* Value of a series stored at equal steps, at a fraction 0..1 of its length. */
   function at(series, phase) {
@@ -164,7 +163,7 @@
     var drift = trial.start + (trial.end - trial.start) * phase;
     var scale = (view.height - 30) / (trial.stature * 1.15);
     var turn = trial.slope_deg * Math.PI / 180;
-    var originX = wide ? (view.width - 270) / 2 : view.width / 2;
+    var originX = wide ? (view.width - 300) / 2 : view.width * 0.6;
     var originY = view.height - 42 - Math.abs(Math.tan(turn)) * 20;
     return {
       scale: scale, turn: turn,
@@ -306,7 +305,7 @@
     });
   }
 
-  /* Positive torque turns the limb counter-clockwise here: hip flexion, ankle dorsiflexion. */
+  /* Positive values turn the limb forwards, counter-clockwise in the picture: hip flexion. */
   function drawTorques(pen, trial, phase, cam) {
     var at_ = landmarks(trial, phase, cam);
     trial.exo.forEach(function (exo) {
@@ -333,11 +332,11 @@
     });
   }
 
+  /* The number keeps the sign of the coordinate; the word says which way the limb is turned. */
   function torqueText(exo, phase) {
-    var torque = at(exo.torque, phase) / 100, joint = exo.joint.replace(/_(r|l)$/, "");
-    var motion = MOTION[joint] || ["positive", "negative"];
-    var direction = Math.abs(torque) < 0.05 ? "" : " " + motion[torque > 0 ? 0 : 1];
-    return (torque < 0 ? "\u2212" : "+") + Math.abs(torque).toFixed(1) + " Nm" + direction;
+    var forward = at(exo.torque, phase) / 100, torque = forward * exo.signs[0];
+    var word = Math.abs(torque) < 0.05 ? "" : " " + exo.signs[forward > 0 ? 1 : 2];
+    return (torque < 0 ? "\u2212" : "+") + Math.abs(torque).toFixed(1) + " Nm" + word;
   }
 
   Player.prototype.drawReadings = function (pen, trial, phase) {
@@ -363,7 +362,7 @@
 
   Player.prototype.drawPanel = function (pen, view, trial, phase) {
     var bases = this.data.muscle_names, self = this;
-    var left = view.width - 262, labels = 118, bar = 60, top = 44;
+    var left = view.width - 312, labels = 168, bar = 60, top = 44;
     var row = Math.min(24, (view.height - top - 78) / Math.max(bases.length, 1));
     pen.font = "11px system-ui, sans-serif";
     pen.fillStyle = STAGE.faint;
@@ -374,7 +373,7 @@
       var y = top + i * row;
       pen.fillStyle = STAGE.text;
       pen.textAlign = "right";
-      if (row >= 10) { pen.fillText(words(base), left + labels - 8, y + row / 2 + 1); }
+      if (row >= 10) { pen.fillText(self.data.muscle_labels[i], left + labels - 8, y + row / 2 + 1); }
       ["r", "l"].forEach(function (side, column) {
         var x = left + labels + column * (bar + 12);
         pen.fillStyle = "#232c39";

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from osim_exo.analysis.arms import Arm, arms_of, sort_walks, walk_of
+from osim_exo.analysis.arms import Arm, arms_of, muscle_label, sort_walks, walk_of
+from osim_exo.analysis.events import knee_flexion_sign
 from osim_exo.errors import InputError, MissingExtraError
 from osim_exo.names import SIDES
 from osim_exo.trial import Array, Trial
@@ -31,6 +32,11 @@ _SHARE = 1e3
 _TORQUE = 1e2
 
 _LIMBS = {"hip": "knee", "knee": "ankle", "ankle": "toe"}
+_MOTIONS = {
+    "hip": ("flexion", "extension"),
+    "knee": ("extension", "flexion"),
+    "ankle": ("dorsiflexion", "plantarflexion"),
+}
 _JOINT = re.compile(r"^(hip|knee|ankle)_(?:.*_)?(r|l)$")
 
 
@@ -117,11 +123,14 @@ def _exo(trial: Trial, times: Array) -> list[dict[str, Any]]:
         if match:
             joint, side = match.groups()
             torque = np.interp(times, trial.time, trial.exo_torque[name])
+            # A flexing knee turns the shank backwards; positive turns are forwards in the picture.
+            turn = -1 if joint == "knee" and knee_flexion_sign(trial) > 0 else 1
             torques.append(
                 {
                     "joint": f"{joint}_{side}",
                     "limb": f"{_LIMBS[joint]}_{side}",
-                    "torque": _whole(torque, _TORQUE),
+                    "torque": _whole(turn * torque, _TORQUE),
+                    "signs": [turn, *_MOTIONS[joint]],
                 }
             )
     return torques
@@ -227,6 +236,7 @@ def player_data(trials: Sequence[Trial], *, frames: int = FRAMES) -> dict[str, A
         "scale": colour_scale(),
         "activation_limit": min(max(math.ceil(active / _SHARE * 10) / 10, 0.3), 1.0),
         "muscle_names": list(bases),
+        "muscle_labels": [muscle_label(base) for base in bases],
         "trials": data,
     }
 

@@ -1,0 +1,313 @@
+"""What stands in a report, before it becomes a page: one assembly for HTML and PDF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from osim_exo.analysis.arms import Arm, Walk, arms_of, pick, sort_walks, walk_of
+from osim_exo.analysis.arm_curves import ArmCurves, gather, human_bands
+from osim_exo.analysis.figures import (
+    FORCE_PANELS,
+    JOINT_PANELS,
+    Bar,
+    change_figure,
+    cycle_figure,
+    exo_figure,
+    metabolic_figure,
+    muscle_figure,
+    walk_figure,
+)
+from osim_exo.analysis.findings import (
+    METRICS,
+    Findings,
+    TableRow,
+    metric_label,
+    table,
+    value_bar,
+    walks_of_rows,
+)
+from osim_exo.analysis.metabolics import BASAL_COEFFICIENT
+from osim_exo.analysis.methods import Methods, has_metabolics, write_methods
+from osim_exo.analysis.summary import Summary, summarise
+from osim_exo.trial import Array, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from osim_exo.analysis.compare import Comparison
+
+MANY_WALKS = 4
+"""With more walks than this the figures show means only: a page must stay quick to open."""
+
+_RATES = {
+    "Bhargava 2004": "metabolic_rate_bhargava2004",
+    "Umberger 2010": "metabolic_rate_umberger2010",
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its title and caption.
+
+    Attributes
+    ----------
+    key : unique within the report; letters, digits and ``-``
+    """
+
+    key: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Part:
+    """Everything about one walk.
+
+    Attributes
+    ----------
+    tables : heading, caption and rows; one table per assisted arm
+    further : rows of all other metrics
+    problems : what could not be shown and why
+    """
+
+    walk: Walk
+    arms: tuple[Arm, ...]
+    tables: tuple[tuple[str, str, tuple[TableRow, ...]], ...]
+    further: tuple[TableRow, ...]
+    drawings: tuple[Drawing, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A report's content; see `build`."""
+
+    title: str
+    question: str
+    facts: tuple[str, ...]
+    summaries: tuple[Summary, ...]
+    notes: tuple[str, ...]
+    overview: tuple[Drawing, ...]
+    parts: tuple[Part, ...]
+    methods: Methods
+    study: Mapping[str, Any]
+    trials: tuple[Trial, ...] = field(repr=False)
+
+
+def units_of(trials: Sequence[Trial]) -> tuple[str, str]:
+    """What n counts, for one and for several: subjects, training seeds or measured people."""
+    subjects = {t.info.subject for t in trials}
+    seeds = {t.info.seed for t in trials if t.info.seed is not None}
+    if len(subjects) < 2 and len(seeds) > 1:
+        return "training seed", "training seeds"
+    if trials and all(t.info.physics == "measured" for t in trials):
+        return "person", "people"
+    return "virtual subject", "virtual subjects"
+
+
+def _metabolic(findings: Findings, key: str) -> Iterator[Drawing]:
+    rates = {}
+    for model, metric in _RATES.items():
+        found = [(arm, findings.value(metric, arm)) for arm in findings.arms]
+        rates[model] = [(arm, value_bar(row)) for arm, row in found if row]
+    figure = metabolic_figure(rates, BASAL_COEFFICIENT)
+    if figure:
+        spread = " Whiskers: 95 % interval of the mean." if findings.units > 1 else ""
+        yield Drawing(
+            f"{key}-metabolic",
+            "Gross metabolic rate",
+            "Per kilogram of body mass without the device, by two metabolic models on the same "
+            f"muscle states; the hatched basal part is the same in every arm.{spread}",
+            figure,
+        )
+
+
+def _changes(findings: Findings, key: str) -> Iterator[Drawing]:
+    arms: Sequence[Arm | None] = findings.assisted() or [None]
+    for i, arm in enumerate(arms):
+        figure = change_figure(findings.changes(arm))
+        if figure:
+            spread = "Whiskers: 95 % interval." if findings.units > 1 else "One unit: no interval."
+            name = f", {arm.label}" if arm and len(arms) > 1 else ""
+            yield Drawing(
+                f"{key}-change-{i}",
+                f"Mass penalty, torque benefit and net change{name}",
+                f"Percent of the comparator's mean. {spread}",
+                figure,
+            )
+
+
+def _side_words(slope_deg: float, bands: Mapping[str, Any]) -> str:
+    text = "Right leg; mean over subjects or seeds. Dotted: toe off."
+    if not bands:
+        return f"{text} Speed or height is not known, so no human band is drawn."
+    ground = "" if slope_deg == 0.0 else " on level ground, here on a slope for orientation only"
+    return (
+        f"{text} Grey: human mean ± 1 and 2 SD at the same dimensionless speed{ground} "
+        "(Schwartz 2008)."
+    )
+
+
+def _cycles(
+    curves: Sequence[ArmCurves],
+    bands: Mapping[str, tuple[Array, Array]],
+    walk: Walk,
+    each: bool,
+) -> Iterator[Drawing]:
+    words, key = _side_words(walk.slope_deg, bands), walk.key
+    zero = "Zero percent is right heel strike."
+    for name, title, caption, figure in (
+        (
+            "joints",
+            "Joint angles, moments and powers",
+            f"Internal moments and powers of the body, the exo's not included. {words}",
+            cycle_figure(JOINT_PANELS, curves, bands, each=each),
+        ),
+        (
+            "forces",
+            "Ground reaction force and pelvis",
+            f"In weights of the body without the device. {words}",
+            cycle_figure(FORCE_PANELS, curves, bands, row_height=2.2, each=each),
+        ),
+        (
+            "muscles",
+            "Muscle activations",
+            f"Right leg, 0 to 1; every muscle has its own scale. {zero}",
+            muscle_figure(curves, each=each),
+        ),
+        (
+            "exo",
+            "Exo torque and power",
+            f"Right side. {zero} Torque is positive in the direction that is named; power is "
+            "positive where the exo drives the body.",
+            exo_figure(curves, each=each),
+        ),
+    ):
+        if figure:
+            yield Drawing(f"{key}-{name}", title, caption, figure)
+
+
+def _tables(findings: Findings) -> tuple[tuple[str, str, tuple[TableRow, ...]], ...]:
+    names = [name for name in findings.metrics if name in METRICS]
+    arms = findings.assisted()
+    n = findings.units
+    spread = "small numbers are 95 % intervals" if n > 1 else "n = 1, so there are no intervals"
+    caption = (
+        f"Mean over n = {n}; {spread}. Rates per kilogram of body mass without the device. Changes "
+        "in percent of the comparator's mean."
+    )
+    tables = []
+    for arm in arms or [None]:
+        rows = tuple(table(findings, names, arm))
+        several = arm is not None and len(arms) > 1
+        title = f"Comparison, {arm.label}" if arm and several else "Comparison"
+        if rows:
+            tables.append((title, caption, rows))
+    return tuple(tables)
+
+
+def _part(findings: Findings, trials: Sequence[Trial], arms: Sequence[Arm], each: bool) -> Part:
+    walk = findings.walk
+    own = pick(trials, walk)
+    curves, problems = gather(own, arms)
+    drawings = (
+        *_changes(findings, walk.key),
+        *_metabolic(findings, walk.key),
+        *_cycles(curves, human_bands(own), walk, each),
+    )
+    others = [name for name in findings.metrics if name not in METRICS]
+    first = next(iter(findings.assisted()), None)
+    return Part(
+        walk,
+        findings.arms,
+        _tables(findings),
+        tuple(table(findings, others, first)),
+        drawings,
+        tuple(problems),
+    )
+
+
+def _overview(all_findings: Sequence[Findings]) -> Iterator[Drawing]:
+    """Metrics over speed and slope, where there are several walks."""
+    for metric, unit in (("metabolic_rate_bhargava2004", "W/kg"), ("cost_of_transport", "J/kg/m")):
+        values: dict[Walk, list[tuple[Arm, Bar]]] = {}
+        for findings in all_findings:
+            rows = [(arm, findings.value(metric, arm)) for arm in findings.arms]
+            values[findings.walk] = [(arm, value_bar(row)) for arm, row in rows if row]
+        figure = walk_figure(f"{metric_label(metric).split(' (')[0]}, {unit}", values)
+        if figure:
+            title = f"{metric_label(metric)} over speed and slope"
+            key = metric.replace("_", "-")
+            yield Drawing(f"overview-{key}", title, "Slopes in degrees and percent grade.", figure)
+
+
+def _facts(study: Mapping[str, Any], trials: Sequence[Trial], walks: Sequence[Walk]) -> list[str]:
+    facts = [str(study[name]) for name in ("name",) if study.get(name)]
+    models = sorted({t.info.model for t in trials if t.info.model})
+    facts += [f"model {', '.join(models)}"] if models else []
+    one, many = units_of(trials)
+    n = len({(t.info.subject, t.info.seed) for t in trials})
+    facts += [f"{n} {one if n == 1 else many}"] if trials else []
+    facts += ["; ".join(w.title for w in walks) if len(walks) < 4 else f"{len(walks)} walks"]
+    created = (study.get("provenance") or {}).get("created")
+    return facts + ([f"made {created}"] if created else [])
+
+
+def build(
+    comparison: Comparison, trials: Sequence[Trial], study: Mapping[str, Any] | None = None
+) -> Contents:
+    """Put a report together.
+
+    Parameters
+    ----------
+    comparison : `osim_exo.analysis.compare.Comparison`
+    trials : the trials it was made of, in any order; any subset of arms
+    study : ``name``, ``title``, ``question``, ``configuration``, ``provenance``, ``gates``; all may
+        be missing
+    """
+    study = study or {}
+    rows = list(comparison.rows)
+    walks = sort_walks([*walks_of_rows(rows), *(walk_of(t.info) for t in trials)])
+    found = [Findings(rows, walk) for walk in walks]
+    arms = arms_of(trials)
+    units = units_of(trials)
+    each = len(walks) <= MANY_WALKS
+    parts = tuple(_part(findings, trials, arms, each) for findings in found)
+    bands = any(human_bands(pick(trials, walk)) for walk in walks)
+    methods = write_methods(trials, study, statistics_sentences(comparison, trials), bands=bands)
+    notes = []
+    if units[0] == "training seed":
+        notes.append(
+            "Intervals are over training seeds: they show how much learning varies, not how people "
+            "vary."
+        )
+    if trials and not any(has_metabolics(t) for t in trials):
+        notes.append("The trials hold no muscle states, so there are no metabolic rates.")
+    return Contents(
+        title=str(study.get("title") or study.get("name") or "Gait with and without exo"),
+        question=str(study.get("question") or ""),
+        facts=tuple(_facts(study, trials, walks)),
+        summaries=tuple(summarise(findings, units) for findings in found),
+        notes=tuple(notes),
+        overview=tuple(_overview(found)),
+        parts=parts,
+        methods=methods,
+        study=study,
+        trials=tuple(trials),
+    )
+
+
+def statistics_sentences(comparison: Comparison, trials: Sequence[Trial]) -> list[str]:
+    """What was done to go from units to intervals, for the methods paragraph."""
+    one, many = units_of(trials)
+    n = max((int(row["n"]) for row in comparison.rows), default=0)
+    if n < 2:
+        return [f"With one {one}, no inference was made: no interval and no p-value."]
+    return [
+        f"Independent units are {many} (n = {n}), never strides or samples; conditions were "
+        "compared in pairs within each. Intervals are 95 % Student t intervals of the mean and of "
+        "the mean paired difference."
+    ]

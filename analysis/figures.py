@@ -1,0 +1,357 @@
+"""Figures of a report, drawn with matplotlib from trials' curves and a comparison's rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osim_exo.analysis.arms import Arm, Walk, muscle_label
+from osim_exo.analysis.arm_curves import ArmCurves
+from osim_exo.analysis.drawing import BAND, INK, MUTED, new_figure, style
+from osim_exo.trial import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PERCENT: Array = np.linspace(0.0, 100.0, 101)
+WIDTH = 9.6
+"""Inches; a page shows figures at about 1.5 times this size."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One small plot over the gait cycle: what it shows and the words around it."""
+
+    quantity: str
+    title: str
+    unit: str
+
+
+JOINT_PANELS: tuple[Panel, ...] = (
+    Panel("hip_flexion", "Hip flexion", "deg"),
+    Panel("knee_flexion", "Knee flexion", "deg"),
+    Panel("ankle_dorsiflexion", "Ankle dorsiflexion", "deg"),
+    Panel("hip_extension_moment", "Hip extension moment", "Nm/kg"),
+    Panel("knee_extension_moment", "Knee extension moment", "Nm/kg"),
+    Panel("ankle_plantarflexion_moment", "Ankle plantarflexion moment", "Nm/kg"),
+    Panel("hip_power", "Hip power, generated +", "W/kg"),
+    Panel("knee_power", "Knee power, generated +", "W/kg"),
+    Panel("ankle_power", "Ankle power, generated +", "W/kg"),
+)
+FORCE_PANELS: tuple[Panel, ...] = (
+    Panel("grf_vertical", "Vertical ground force", "body weights"),
+    Panel("grf_anterior", "Fore-aft ground force, forward +", "body weights"),
+    Panel("pelvis_anterior_tilt", "Pelvis anterior tilt", "deg"),
+)
+
+
+def _frame(axes: Axes, panel_title: str, unit: str, last_row: bool) -> None:
+    axes.set_title(panel_title)
+    axes.set_ylabel(unit)
+    axes.set_xlim(0, 100)
+    axes.set_xticks([0, 20, 40, 60, 80, 100])
+    axes.axhline(0.0, color=MUTED, linewidth=0.8, zorder=1)
+    if last_row:
+        axes.set_xlabel("gait cycle, % from right heel strike")
+    else:
+        axes.tick_params(labelbottom=False)
+
+
+def _draw_band(axes: Axes, band: tuple[Array, Array]) -> None:
+    mean, sd = band
+    at = slice(None, None, 2)
+    for width, alpha in ((2.0, 0.28), (1.0, 0.42)):
+        low, high = mean - width * sd, mean + width * sd
+        axes.fill_between(PERCENT[at], low[at], high[at], color=BAND, alpha=alpha, linewidth=0)
+    axes.plot(PERCENT[at], mean[at], color=BAND, linewidth=1.0, zorder=2)
+
+
+def _draw_lines(axes: Axes, arm: Arm, curves: Array, width: float, each: bool) -> None:
+    """Mean of the units as a strong line and, if wanted, each of them as a faint one."""
+    if each and len(curves) > 1:
+        for curve in curves:
+            axes.plot(PERCENT[::4], curve[::4], color=arm.colour, linewidth=0.6, alpha=0.35)
+    axes.plot(
+        PERCENT, curves.mean(axis=0), color=arm.colour, linestyle=arm.dashes, linewidth=width, zorder=3
+    )  # fmt: skip
+
+
+def _legend(figure: Figure, arms: Sequence[Arm], band: bool, several: bool) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [
+        Line2D([], [], color=arm.colour, linestyle=arm.dashes, label=arm.label) for arm in arms
+    ]
+    if several:
+        handles.append(Line2D([], [], color=MUTED, linewidth=0.6, alpha=0.6, label="each subject or seed"))
+    if band:
+        handles.append(Patch(color=BAND, alpha=0.7, linewidth=0, label="human mean ± 1 and 2 SD"))
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=len(handles), handlelength=2.4,
+        columnspacing=1.8, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def _widths(count: int) -> list[float]:
+    """Line widths that fall from arm to arm, so that lines under one another stay visible."""
+    return [float(width) for width in np.linspace(2.9, 1.4, max(count, 2))][:count]
+
+
+def _grid(count: int, columns: int) -> tuple[int, int]:
+    return -(-count // columns), min(columns, count)
+
+
+def cycle_figure(
+    panels: Sequence[Panel],
+    curves: Sequence[ArmCurves],
+    bands: Mapping[str, tuple[Array, Array]] | None = None,
+    *,
+    columns: int = 3,
+    row_height: float = 1.75,
+    floor: float | None = None,
+    each: bool = True,
+) -> Figure | None:
+    """Small plots over the gait cycle, one line per arm; None where no panel has data.
+
+    Parameters
+    ----------
+    panels : what to show; panels without data in any arm are left out
+    curves : by arm; see `osim_exo.analysis.arm_curves`
+    bands : human mean and standard deviation by quantity, (101,) arrays
+    columns : plots side by side
+    row_height : inches
+    floor : lower limit of every plot, where the quantity has one
+    each : draw every unit as a faint line beside the mean
+    """
+    shown = [p for p in panels if any(p.quantity in c.curves for c in curves)]
+    if not shown:
+        return None
+    bands = bands or {}
+    rows, columns = _grid(len(shown), columns)
+    with style():
+        figure = new_figure(WIDTH, row_height * rows + 0.55)
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for i, axes in enumerate(grid.flat):
+            if i >= len(shown):
+                axes.remove()
+                continue
+            panel = shown[i]
+            _frame(axes, panel.title, panel.unit, i + columns >= len(shown))
+            if panel.quantity in bands:
+                _draw_band(axes, bands[panel.quantity])
+            for entry, width in zip(curves, _widths(len(curves))):
+                if panel.quantity in entry.curves:
+                    _draw_lines(axes, entry.arm, entry.curves[panel.quantity], width, each)
+                    if np.isfinite(entry.stance):
+                        axes.axvline(entry.stance, color=entry.arm.colour, linewidth=0.7, linestyle=":")
+            if floor is not None:
+                axes.set_ylim(bottom=floor)
+        several = each and any(len(entry.units) > 1 for entry in curves)
+        drawn = any(p.quantity in bands for p in shown)
+        _legend(figure, [entry.arm for entry in curves], drawn, several)
+    return figure
+
+
+def muscle_figure(curves: Sequence[ArmCurves], *, each: bool = True) -> Figure | None:
+    """Activation of every muscle of the right leg over its gait cycle, by arm."""
+    names = dict.fromkeys(n for entry in curves for n in entry.curves if n.startswith("activation/"))
+    panels = [Panel(n, muscle_label(n.split("/")[1]).capitalize(), "activation") for n in names]
+    columns = 3 if len(panels) <= 12 else 6
+    return cycle_figure(
+        panels, curves, columns=columns, row_height=1.45 if columns == 3 else 1.2, floor=0.0,
+        each=each,
+    )  # fmt: skip
+
+
+def exo_figure(curves: Sequence[ArmCurves], *, each: bool = True) -> Figure | None:
+    """Exo torque (Nm and Nm/kg) and power (W/kg) of the right side over the gait cycle, by arm."""
+    worn = [
+        dataclasses.replace(
+            entry, curves={k: v for k, v in entry.curves.items() if k.startswith("exo_")}
+        )
+        for entry in curves
+    ]
+    worn = [entry for entry in worn if entry.curves]
+    joints = dict.fromkeys(k.split("/")[1] for entry in worn for k in entry.curves)
+    panels = []
+    for joint in joints:
+        plus = {"hip": "flexion +", "ankle": "dorsiflexion +"}.get(joint, "positive as the coordinate")
+        title = f"{joint.capitalize()} torque, {plus}"
+        panels += [
+            Panel(f"exo_torque/{joint}", title, "Nm"),
+            Panel(f"exo_torque_per_kg/{joint}", title, "Nm/kg"),
+            Panel(f"exo_power/{joint}", f"{joint.capitalize()} power, given to the body +", "W/kg"),
+        ]
+    return cycle_figure(panels, worn, row_height=2.2, each=each)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value with its interval for a bar or a point; the interval is None with one unit."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def whisker(self) -> Array | None:
+        """Distances below and above the value, shape (2, 1)."""
+        if self.low is None or self.high is None:
+            return None
+        return np.array([[max(self.value - self.low, 0.0)], [max(self.high - self.value, 0.0)]])
+
+
+def metabolic_figure(
+    rates: Mapping[str, Sequence[tuple[Arm, Bar]]], basal: float | None
+) -> Figure | None:
+    """Gross metabolic rate by metabolic model and arm, W/kg, the basal part hatched.
+
+    Parameters
+    ----------
+    rates : by the model's name: arm and gross rate
+    basal : basal rate per kilogram of body mass, W/kg, or None where it is not part of the rate
+    """
+    if not any(rates.values()):
+        return None
+    with style():
+        figure = new_figure(WIDTH, 2.9)
+        axes = figure.subplots()
+        ticks, labels, seen = [], [], {}
+        place = 0.0
+        for model, bars in rates.items():
+            for arm, bar in bars:
+                axes.bar(place, bar.value, 0.82, color=arm.colour)
+                if basal is not None:
+                    axes.bar(place, basal, 0.82, color=arm.colour, edgecolor="#ffffff", hatch="////")
+                if bar.whisker is not None:
+                    axes.errorbar(place, bar.value, bar.whisker, color=INK, capsize=3, linewidth=1.2)
+                top = bar.value if bar.high is None else max(bar.high, bar.value)
+                axes.annotate(
+                    f"{bar.value:.2f}", (place, top), (0, 3), textcoords="offset points",
+                    ha="center", color=INK, fontsize=8.5,
+                )  # fmt: skip
+                seen[arm.key] = arm
+                place += 1.0
+            ticks.append(place - 0.5 - len(bars) / 2)
+            labels.append(model)
+            place += 0.9
+        axes.set_xticks(ticks, labels, color=INK, fontsize=9)
+        axes.tick_params(axis="x", length=0)
+        axes.grid(axis="x", visible=False)
+        axes.set_ylabel("gross metabolic rate, W/kg")
+        axes.margins(y=0.12)
+        _bar_legend(figure, list(seen.values()), basal)
+    return figure
+
+
+def _bar_legend(figure: Figure, arms: Sequence[Arm], basal: float | None) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=arm.colour, label=arm.label) for arm in arms]
+    if basal is not None:
+        label = f"basal part, {basal:g} W/kg in every arm"
+        handles.append(Patch(facecolor=MUTED, edgecolor="#ffffff", hatch="////", label=label))
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), borderaxespad=0.2)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Changes of one metric, percent: mass penalty, torque benefit and net."""
+
+    label: str
+    parts: Mapping[str, Bar]
+
+
+PARTS: Mapping[str, tuple[str, str, str]] = {
+    "mass penalty": ("#d55e00", "s", "mass penalty (zero torque − no exo)"),
+    "torque benefit": ("#56b4e9", "^", "torque benefit (assisted − zero torque)"),
+    "net": ("#0072b2", "o", "net (assisted − no exo)"),
+}
+"""Colour, marker and legend of the three parts of a change."""
+
+
+def change_figure(changes: Sequence[Change]) -> Figure | None:
+    """Percent change of metrics with intervals, split into mass penalty, torque benefit and net."""
+    changes = [change for change in changes if change.parts]
+    if not changes:
+        return None
+    from matplotlib.lines import Line2D
+
+    with style():
+        figure = new_figure(WIDTH, 0.55 * len(changes) + 1.1)
+        axes = figure.subplots()
+        axes.axvline(0.0, color=MUTED, linewidth=1.0)
+        for i, change in enumerate(changes):
+            for name, shift in zip(PARTS, (0.24, 0.0, -0.24)):
+                if name in change.parts:
+                    colour, marker, _ = PARTS[name]
+                    bar = change.parts[name]
+                    axes.errorbar(
+                        bar.value, len(changes) - 1 - i + shift, xerr=bar.whisker, color=colour,
+                        marker=marker, markersize=6, capsize=2.5, linewidth=1.5,
+                    )  # fmt: skip
+        axes.set_yticks(range(len(changes))[::-1], [c.label for c in changes], color=INK, fontsize=9)
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(-0.55, len(changes) - 0.45)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("change, %   (left of zero: less than the comparator)")
+        present = {name for change in changes for name in change.parts}
+        handles = [
+            Line2D([], [], color=c, marker=m, linestyle="none", label=text)
+            for name, (c, m, text) in PARTS.items()
+            if name in present
+        ]
+        figure.legend(handles=handles, loc="outside upper left", ncols=3, borderaxespad=0.2)
+    return figure
+
+
+def walk_figure(
+    label: str, values: Mapping[Walk, Sequence[tuple[Arm, Bar]]]
+) -> Figure | None:
+    """One metric over walking speed, one plot per slope; None with fewer than two walks.
+
+    Parameters
+    ----------
+    label : name of the metric with its unit
+    values : by walk: arm and value
+    """
+    known = {w: v for w, v in values.items() if w.speed is not None and v}
+    if len(known) < 2:
+        return None
+    slopes = sorted({walk.slope_deg for walk in known})
+    with style():
+        figure = new_figure(WIDTH, 2.6)
+        grid = figure.subplots(1, len(slopes), squeeze=False, sharey=True)
+        seen: dict[str, Arm] = {}
+        for axes, slope in zip(grid.flat, slopes):
+            walks = sorted((w for w in known if w.slope_deg == slope), key=lambda w: w.speed or 0.0)
+            lines: dict[str, list[tuple[float, Bar]]] = {}
+            for walk in walks:
+                for arm, bar in known[walk]:
+                    seen[arm.key] = arm
+                    lines.setdefault(arm.key, []).append((walk.speed or 0.0, bar))
+            for key, points in lines.items():
+                _walk_line(axes, seen[key], points)
+            axes.set_title(Walk(None, slope).slope_title)
+            axes.set_xlabel("speed, m/s")
+            axes.margins(x=0.12)
+        grid[0, 0].set_ylabel(label)
+        _legend(figure, list(seen.values()), band=False, several=False)
+    return figure
+
+
+def _walk_line(axes: Axes, arm: Arm, points: Sequence[tuple[float, Bar]]) -> None:
+    speeds = [speed for speed, _ in points]
+    axes.plot(
+        speeds, [bar.value for _, bar in points], color=arm.colour, linestyle=arm.dashes, marker="o",
+        markersize=4.5,
+    )  # fmt: skip
+    for speed, bar in points:
+        if bar.whisker is not None:
+            axes.errorbar(speed, bar.value, bar.whisker, color=arm.colour, capsize=2, linewidth=1.0)

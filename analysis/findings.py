@@ -1,0 +1,251 @@
+"""What a comparison says, in words and in a table: the first thing that a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from osim_exo.analysis.arms import Arm, Walk, find_arms, muscle_label, sort_walks
+from osim_exo.analysis.figures import Bar, Change
+
+Row = Mapping[str, Any]
+
+METRICS: Mapping[str, tuple[str, int]] = {
+    "metabolic_rate_bhargava2004": ("Metabolic rate, gross (Bhargava 2004)", 2),
+    "metabolic_rate_bhargava2004_net": ("Metabolic rate, net (Bhargava 2004)", 2),
+    "metabolic_rate_umberger2010": ("Metabolic rate, gross (Umberger 2010)", 2),
+    "metabolic_rate_umberger2010_net": ("Metabolic rate, net (Umberger 2010)", 2),
+    "cost_of_transport": ("Cost of transport, gross (Bhargava 2004)", 2),
+    "mean_activation": ("Mean muscle activation", 4),
+    "mean_activation_volume_weighted": ("Mean muscle activation, weighted by volume", 4),
+    "positive_joint_power": ("Biological positive joint power", 3),
+    "exo_positive_power": ("Exo positive power", 3),
+    "exo_peak_torque": ("Exo peak torque", 2),
+    "energy_ratio": ("Energy ratio", 2),
+    "walking_speed": ("Walking speed", 3),
+    "cadence": ("Cadence", 1),
+    "stride_length": ("Stride length", 3),
+    "stance_percent": ("Stance", 1),
+    "grf_peak1_bw": ("First vertical force peak", 2),
+}
+"""Metrics of the first table, in their order: label and decimals. Others follow in a second one."""
+
+HEADLINE = (
+    "metabolic_rate_bhargava2004",
+    "metabolic_rate_umberger2010",
+    "cost_of_transport",
+    "mean_activation",
+    "positive_joint_power",
+)
+"""Metrics whose changes are drawn."""
+
+CHANGES: Mapping[str, tuple[str, str]] = {
+    "mass penalty": ("zero_torque", "no_exo"),
+    "torque benefit": ("assisted", "zero_torque"),
+    "net": ("assisted", "no_exo"),
+}
+"""Condition and comparator of the three parts of a change."""
+
+LARGE_SAVING = 10.0
+"""Percent; a larger saving in simulation is a reason to doubt it."""
+
+LARGE_RATIO = 4.0
+"""Metabolic watts saved per exo positive watt; more is implausible."""
+
+
+def row_walk(row: Row) -> Walk:
+    """The walk that a row of a comparison belongs to."""
+    return Walk.of(row["group"].get("speed_mps"), row["group"].get("slope_deg"))
+
+
+def pooled(rows: Iterable[Row]) -> list[Row]:
+    """Rows over all units of their walk and arm: of those that differ in unit only, the largest n."""
+    best: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        key = (row["name"], row_walk(row), row["condition"], row["controller"], row["comparator"])
+        own = row["group"].get("subject") is None
+        if key not in best or (own, row["n"]) > (
+            best[key]["group"].get("subject") is None,
+            best[key]["n"],
+        ):
+            best[key] = row
+    return list(best.values())
+
+
+def value_bar(row: Row) -> Bar:
+    """A row's value with its interval."""
+    return Bar(row["value"], row["ci_low"], row["ci_high"])
+
+
+def change_bar(row: Row) -> Bar:
+    """A row's change in percent with its interval."""
+    return Bar(row["change_percent"], row["change_ci_low"], row["change_ci_high"])
+
+
+def signed(value: float, decimals: int = 1) -> str:
+    """A number with its sign, a true minus and no negative zero."""
+    text = f"{abs(value):.{decimals}f}"
+    zero = float(text) == 0.0
+    return text if zero else ("+" if value > 0 else "−") + text
+
+
+def interval(bar: Bar, decimals: int = 1) -> str:
+    """The interval in words, or an empty text where there is none."""
+    if bar.low is None or bar.high is None:
+        return ""
+    return f"{signed(bar.low, decimals)} to {signed(bar.high, decimals)}"
+
+
+class Findings:
+    """The rows of one walk, found by metric, arm and part.
+
+    Parameters
+    ----------
+    rows : rows of a comparison (`osim_exo.analysis.compare`)
+    walk : the walk to look at
+    """
+
+    def __init__(self, rows: Iterable[Row], walk: Walk) -> None:
+        self.walk = walk
+        self.rows = [row for row in pooled(rows) if row_walk(row) == walk]
+        self.arms = find_arms((row["condition"], row["controller"]) for row in self.rows)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metric names: those of `METRICS` first, the others in the comparison's order."""
+        names = dict.fromkeys(row["name"] for row in self.rows)
+        return [n for n in METRICS if n in names] + [n for n in names if n not in METRICS]
+
+    @property
+    def units(self) -> int:
+        """The largest number of independent units behind a row."""
+        return max((int(row["n"]) for row in self.rows), default=0)
+
+    def value(self, metric: str, arm: Arm) -> Row | None:
+        """A row that holds the metric's value in an arm."""
+        rows = [r for r in self.rows if r["name"] == metric and arm.matches(r)]
+        return next((row for row in rows if row["value"] is not None), None)
+
+    def change(self, metric: str, part: str, arm: Arm | None = None) -> Row | None:
+        """The row of one part of a metric's change.
+
+        Parameters
+        ----------
+        part : ``mass penalty``, ``torque benefit`` or ``net``
+        arm : which assisted arm, where there are several; the first by default
+        """
+        condition, comparator = CHANGES[part]
+        for row in self.rows:
+            fits = (row["name"], row["condition"], row["comparator"]) == (
+                metric,
+                condition,
+                comparator,
+            )
+            right = arm is None or arm.condition != condition or arm.matches(row)
+            if fits and right and row["change_percent"] is not None:
+                return row
+        return None
+
+    def changes(self, arm: Arm | None = None) -> list[Change]:
+        """Changes of the headline metrics, for the figure."""
+        out = []
+        for metric in HEADLINE:
+            rows = {part: self.change(metric, part, arm) for part in CHANGES}
+            parts = {part: change_bar(row) for part, row in rows.items() if row}
+            out.append(Change(METRICS[metric][0], parts))
+        return [change for change in out if change.parts]
+
+    def assisted(self) -> list[Arm]:
+        """Arms with assistance."""
+        return [arm for arm in self.arms if arm.condition == "assisted"]
+
+
+def walks_of_rows(rows: Iterable[Row]) -> tuple[Walk, ...]:
+    """Every walk that a comparison covers."""
+    return sort_walks(row_walk(row) for row in rows)
+
+
+def metric_label(name: str) -> str:
+    """Words for a metric's stable name."""
+    if name in METRICS:
+        return METRICS[name][0]
+    whole, _, part = name.partition("/")
+    label = METRICS[whole][0] if whole in METRICS else whole.replace("_", " ").capitalize()
+    return f"{label}: {muscle_label(part)}" if part else label
+
+
+def decimals_of(name: str, value: float) -> int:
+    """Decimals to print of a metric's value: four figures at most."""
+    if name in METRICS:
+        return METRICS[name][1]
+    return 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell: a number as text and what stands small under it."""
+
+    text: str
+    small: str = ""
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One metric: a cell per arm, then a cell per part of the change, then its flags."""
+
+    label: str
+    unit: str
+    values: tuple[Cell, ...]
+    changes: tuple[Cell, ...]
+    flags: tuple[str, ...]
+
+
+def _value_cell(name: str, row: Row | None) -> Cell:
+    if row is None:
+        return Cell("–")
+    places = decimals_of(name, row["value"])
+    bar = value_bar(row)
+    known = bar.low is not None and bar.high is not None
+    small = f"{bar.low:.{places}f} to {bar.high:.{places}f}" if known else ""
+    return Cell(f"{row['value']:.{places}f}", small)
+
+
+def _change_cell(row: Row | None) -> Cell:
+    if row is None:
+        return Cell("–")
+    bar = change_bar(row)
+    return Cell(f"{signed(bar.value)} %", interval(bar), bool(row["flags"]))
+
+
+def table(findings: Findings, names: Sequence[str], arm: Arm | None = None) -> list[TableRow]:
+    """Rows of the comparison table for these metrics.
+
+    Parameters
+    ----------
+    arm : which assisted arm the changes are of, where there are several
+    """
+    rows = []
+    for name in names:
+        values = [findings.value(name, a) for a in findings.arms]
+        found = [v for v in values if v is not None]
+        if not found:
+            continue
+        changes = [findings.change(name, part, arm) for part in CHANGES]
+        flags = dict.fromkeys(f for row in [*found, *changes] if row for f in row["flags"])
+        rows.append(
+            TableRow(
+                metric_label(name),
+                found[0]["unit"] if found[0]["unit"] != "1" else "",
+                tuple(_value_cell(name, value) for value in values),
+                tuple(_change_cell(change) for change in changes),
+                tuple(flag_words(flag) for flag in flags),
+            )
+        )
+    return rows
+
+
+def flag_words(flag: str) -> str:
+    """A flag of a comparison in plain words."""
+    return flag.replace("_", " ")
