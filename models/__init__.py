@@ -17,7 +17,7 @@ from pydantic import Field
 from osim_exo.config import Config
 from osim_exo.errors import MissingExtraError, ModelError
 from osim_exo.models.exo import HipExo, JointExo
-from osim_exo.models.subject import Subject
+from osim_exo.models.subject import REFERENCE_HEIGHT, Subject
 
 if TYPE_CHECKING:
     import opensim
@@ -137,6 +137,27 @@ class ModelConfig(Config):
     def exo_mass(self) -> float:
         """Mass worn on top of the body, kg."""
         return self.exo.mass if self.exo is not None else 0.0
+
+    @property
+    def reference_height(self) -> float:
+        """Stature of the unscaled model, m; NaN for a user's file, which does not tell."""
+        return REFERENCE_HEIGHT if self.name in _SHIPPED else float("nan")
+
+    @property
+    def slow_fractions(self) -> dict[str, float]:
+        """Share of slow-twitch fibres by muscle without side; empty for a user's file."""
+        if self.name not in _SHIPPED:
+            return {}
+        from osim_exo.models.gait2d import tables
+
+        return {r["muscle"]: float(r["slow_twitch_share"]) for r in tables.rows("fibres")}
+
+    @property
+    def display(self) -> opensim.Model | None:
+        """The same person with geometry paths, to draw muscles; None if the model has its own."""
+        if self.name not in _SHIPPED or self.paths == "geometry":
+            return None
+        return self.changed(exo=None, paths="geometry").build()
 
     @property
     def symmetric(self) -> bool:
