@@ -168,7 +168,8 @@ def provenance(
         name of its own; texts inside `config` are kept as they are.
     """
     if command is None:
-        command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        program = Path(sys.argv[0]).name
+        command = ["osim-exo" if program == "__main__.py" else program, *sys.argv[1:]]
     record: dict[str, Any] = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": public_command(command),

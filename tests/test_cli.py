@@ -23,6 +23,8 @@ HELP = [
     ["models", "list"],
     ["models", "card"],
     ["models", "path"],
+    ["compare"],
+    ["report"],
     ["bench"],
 ]
 

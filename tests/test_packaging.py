@@ -44,7 +44,18 @@ BELOW = {
     "baseline": {"models", "io", "physics", "control", "env"},
     "evaluate": {"models", "io", "physics", "control", "env", "baseline"},
     "doctor": {"models"},
-    "study": {"models", "io", "physics", "control", "env", "baseline", "evaluate", "analysis"},
+    "results": {"io", "analysis"},
+    "study": {
+        "models",
+        "io",
+        "physics",
+        "control",
+        "env",
+        "baseline",
+        "evaluate",
+        "analysis",
+        "results",
+    },
 }
 """Who may import whom, beside the ground floor and the room itself."""
 

@@ -18,6 +18,7 @@ from tyro import conf
 import osim_exo
 from osim_exo.cli.bench import Bench
 from osim_exo.cli.command import BAD_INPUT, DONE, FAILED, INTERRUPTED, Command, attach_json_target
+from osim_exo.cli.compare import Compare, Report
 from osim_exo.cli.doctor import Doctor
 from osim_exo.cli.models import Models
 from osim_exo.config import in_words
@@ -27,6 +28,8 @@ from osim_exo.progress import for_stream
 Commands = (
     Annotated[Doctor, conf.subcommand("doctor")]
     | Annotated[Models, conf.subcommand("models")]
+    | Annotated[Compare, conf.subcommand("compare")]
+    | Annotated[Report, conf.subcommand("report")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
 

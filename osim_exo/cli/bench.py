@@ -9,7 +9,7 @@ from typing import Any
 
 from tyro import conf
 
-from osim_exo.cli.command import DONE, Command, JsonTarget, emit_json, output, table
+from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
 from osim_exo.errors import check_option
 from osim_exo.progress import Progress
 
@@ -45,7 +45,7 @@ class Bench(Command):
         )
         if self.json is not None:
             emit_json(self.json, result)
-        if str(self.json) != "-":
+        if str(self.json) != STDOUT:
             console = output()
             rows = [(r["what"], f"{r['value']:.4g}", r["unit"]) for r in result["rows"]]
             console.print(table(("measured", "value", "unit"), rows))

@@ -80,10 +80,10 @@ def output() -> Console:
 
 
 def table(columns: Iterable[str], rows: Iterable[Sequence[object]], title: str = "") -> Table:
-    """A plain table; cells are taken as text, whatever characters they hold."""
+    """A plain table whose first column is never cut; cells are text, whatever they hold."""
     made = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        made.add_column(column)
+    for position, column in enumerate(columns):
+        made.add_column(column, no_wrap=position == 0)
     for row in rows:
         made.add_row(*(str(cell) for cell in row))
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from osim_exo.cli.command import DONE, FAILED, Command, JsonTarget, emit_json, output
+from osim_exo.cli.command import DONE, FAILED, STDOUT, Command, JsonTarget, emit_json, output
 from osim_exo.progress import Progress
 
 
@@ -28,6 +28,6 @@ class Doctor(Command):
         report = doctor.examine(self.out)
         if self.json is not None:
             emit_json(self.json, report.as_dict())
-        if str(self.json) != "-":
+        if str(self.json) != STDOUT:
             output().print(report.as_text())
         return DONE if report.healthy else FAILED
