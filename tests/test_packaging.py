@@ -41,8 +41,8 @@ BELOW = {
     "deploy": {"control"},
     "physics": {"models", "io"},
     "env": {"models", "io", "physics", "control"},
-    "baseline": {"models", "io", "physics", "control", "env"},
-    "evaluate": {"models", "io", "physics", "control", "env", "baseline"},
+    "baseline": {"models", "io", "physics", "control", "env", "analysis"},
+    "evaluate": {"models", "io", "physics", "control", "env", "baseline", "analysis"},
     "doctor": {"models"},
     "results": {"io", "analysis"},
     "study": {
