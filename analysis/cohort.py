@@ -77,7 +77,7 @@ class Cohort:
 
     def comparators(self, cell: Cell) -> list[tuple[str, Cell]]:
         """The cells that a cell is compared with: zero torque first, then no exo."""
-        earlier = CONDITIONS[: CONDITIONS.index(cell.condition)]  # type: ignore[arg-type]
+        earlier = CONDITIONS[: CONDITIONS.index(cell.condition)]
         found: list[tuple[str, Cell]] = []
         for condition in reversed(earlier):
             others = [

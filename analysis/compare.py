@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from osim_exo.analysis.cluster_rows import curve_rows
 from osim_exo.analysis.cohort import Cohort, gather
 from osim_exo.analysis.comparison_rows import metric_rows
-from osim_exo.analysis.cluster_rows import curve_rows
 from osim_exo.analysis.metrics import HEADLINE
 from osim_exo.errors import DataError
 from osim_exo.files import read_json, write_text

@@ -108,7 +108,7 @@ def read_c3d(
     )
     time = np.arange(raw.analog.shape[0]) / (raw.analog_rate or 1.0)
     plates = tuple(
-        _rotated(_plate(raw, p, factor, f"{path}, force plate {i + 1}"), axes)
+        _rotated(_plate(raw, p, factor, axes[1], f"{path}, force plate {i + 1}"), axes)
         for i, p in enumerate(raw.plates)
     )
     return Recording(markers, time, Channels(raw.analog_names, raw.analog), plates)
@@ -232,7 +232,7 @@ def _named(names: tuple[str, ...], count: int, kind: str) -> tuple[str, ...]:
     return tuple(n if full.count(n) == 1 else f"{n}_{i + 1}" for i, n in enumerate(full))
 
 
-def _plate(raw: _Raw, plate: Mapping[str, Any], factor: float, where: str) -> ForcePlate:
+def _plate(raw: _Raw, plate: Mapping[str, Any], factor: float, up: Array, where: str) -> ForcePlate:
     numbers = plate["channels"]
     if numbers.min(initial=0) < 0 or numbers.max(initial=-1) >= raw.analog.shape[1]:
         raise DataError(f"{where}: CHANNEL names analog channels that the file does not have.")
@@ -247,6 +247,7 @@ def _plate(raw: _Raw, plate: Mapping[str, Any], factor: float, where: str) -> Fo
         factor * plate["corners"],
         factor * plate["origin"],
         plate["calibration"],
+        up,
         where,
     )
 

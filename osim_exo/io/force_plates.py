@@ -46,6 +46,7 @@ def plate_loads(
     corners: Array,
     origin: Array,
     calibration: Array | None,
+    up: Array,
     where: str,
 ) -> ForcePlate:
     """Ground reaction force, centre of pressure and free moment of one plate.
@@ -55,10 +56,11 @@ def plate_loads(
     channels : (n_sample, 6 or 8) array, N and Nm
     plate_type : 1, 2, 3 or 4
     corners : (4, 3) array, m, in the laboratory's axes, in the order of the format
-    origin : (3,) array, m; types 2 and 4: from the sensor's origin to the plate's top centre, in
-        the plate's axes, so z is negative and a file with a positive z has it reversed; type 3:
-        distances a and b of the sensors from the axes and height az0 of the top
+    origin : (3,) array, m; types 2 and 4: from the sensor's origin up to the plate's top centre, in
+        the plate's axes (a vector that points down is taken as reversed); type 3: distances a and
+        b of the sensors from the axes and az0 from their plane to the top
     calibration : (6, 6) matrix of a type 4 plate
+    up : (3,) unit vector of the laboratory
     where : names file and plate in messages
 
     Returns
@@ -77,16 +79,18 @@ def plate_loads(
             "are types 1, 2 and 4 with 6 and type 3 with 8 channels."
         )
     axes, centre = _plate_axes(corners, where)
+    upward = float(np.sign(axes[:, 2] @ up)) or -1.0
+    origin = origin * (upward * (np.sign(origin[2]) or upward) if plate_type != 3 else 1.0)
     if plate_type == 1:
         force, point, free = _type_1(channels)
     else:
-        force, moment = _force_and_moment(channels, plate_type, origin, calibration)
+        force, moment = _force_and_moment(channels, plate_type, origin, calibration, upward)
         point, free = _pressure_point(force, moment, origin if plate_type != 3 else None)
     contact = (np.abs(force[:, 2]) > CONTACT_FORCE)[:, None]
     free = np.where(contact, np.column_stack([0 * free, 0 * free, free]), 0.0)
-    # Some software stores the load on the plate, some the reaction. Nobody pulls a plate up, and z
-    # points into the floor: where forces go down on balance they are loads and change sign.
-    sign = -1.0 if np.sum(np.where(contact[:, 0], force[:, 2], 0.0)) > 0 else 1.0
+    # Some software stores the load on the plate, some the reaction. Nobody pulls a plate up: where
+    # forces go down on balance they are loads and change sign.
+    sign = -1.0 if upward * np.sum(np.where(contact[:, 0], force[:, 2], 0.0)) < 0 else 1.0
     return ForcePlate(
         sign * force @ axes.T,
         centre + np.where(contact, point, 0.0) @ axes.T,
@@ -109,7 +113,7 @@ def side_loads(plates: Mapping[str, ForcePlate]) -> dict[str, Array]:
 
 
 def _plate_axes(corners: Array, where: str) -> tuple[Array, Array]:
-    """Columns x, y, z of the plate in the laboratory (z into the floor), and the top's centre."""
+    """Columns x, y, z of the plate in the laboratory, and the centre of its top."""
     centre = corners.mean(axis=0)
     x = (corners[0] + corners[3] - corners[1] - corners[2]) / 2
     y = (corners[0] + corners[1] - corners[2] - corners[3]) / 2
@@ -126,14 +130,14 @@ def _type_1(channels: Array) -> tuple[Array, Array, Array]:
 
 
 def _force_and_moment(
-    channels: Array, plate_type: int, origin: Array, calibration: Array | None
+    channels: Array, plate_type: int, origin: Array, calibration: Array | None, upward: float
 ) -> tuple[Array, Array]:
     if plate_type == 4 and calibration is not None:
         channels = channels @ calibration.T
     if plate_type != 3:
         return channels[:, :3], channels[:, 3:]
     x12, x34, y14, y23, z1, z2, z3, z4 = channels.T
-    a, b, height = np.abs(origin[0]), np.abs(origin[1]), origin[2]
+    a, b, height = abs(origin[0]), abs(origin[1]), upward * abs(origin[2])
     force = np.column_stack([x12 + x34, y14 + y23, z1 + z2 + z3 + z4])
     mx = b * (z1 + z2 - z3 - z4) + height * force[:, 1]
     my = a * (z2 + z3 - z1 - z4) - height * force[:, 0]
@@ -148,7 +152,7 @@ def _pressure_point(force: Array, moment: Array, origin: Array | None) -> tuple[
     about the centre.
     """
     if origin is not None:
-        moment = moment + np.cross(force, -np.sign(origin[2] or -1.0) * origin)
+        moment = moment + np.cross(force, origin)
     load = np.where(np.abs(force[:, 2]) > CONTACT_FORCE, force[:, 2], np.inf)
     x, y = -moment[:, 1] / load, moment[:, 0] / load
     free = moment[:, 2] - x * force[:, 1] + y * force[:, 0]
