@@ -82,10 +82,11 @@ class Walk:
 
 @dataclass(frozen=True)
 class Arm:
-    """One condition with one controller: a line in a figure and a column in a table."""
+    """One condition, controller and physics: a line in a figure and a column in a table."""
 
     condition: str
     controller: str
+    physics: str
     label: str
     colour: str
     dashes: object = "solid"
@@ -93,48 +94,57 @@ class Arm:
     @property
     def key(self) -> str:
         """Short text that identifies the arm in a page."""
-        return f"{self.condition}/{self.controller}"
+        return f"{self.condition}/{self.controller}/{self.physics}"
 
     def holds(self, info: TrialInfo) -> bool:
         """Whether a trial belongs to this arm."""
-        return (info.condition, info.controller) == (self.condition, self.controller)
+        return (info.condition, info.controller, info.physics) == self._identity
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         """Whether a row of a comparison belongs to this arm."""
-        return (row["condition"], row["controller"]) == (self.condition, self.controller)
+        return (row["condition"], row["controller"], row["physics"]) == self._identity
+
+    @property
+    def _identity(self) -> tuple[str, str, str]:
+        return self.condition, self.controller, self.physics
 
 
 def _rank(condition: str) -> int:
     return CONDITIONS.index(condition) if condition in CONDITIONS else len(CONDITIONS)  # type: ignore[arg-type]
 
 
-def find_arms(pairs: Iterable[tuple[str, str]]) -> tuple[Arm, ...]:
-    """The arms of (condition, controller) pairs: no exo, zero torque, assisted, then others.
+def find_arms(identities: Iterable[tuple[str, str, str]]) -> tuple[Arm, ...]:
+    """The arms of (condition, controller, physics): no exo, zero torque, assisted, then others.
 
-    The controller stands in a label only where a condition occurs with more than one. Colours are
-    those of Wong 2011 (distinguishable with colour-blindness); a dashed line marks zero torque.
+    Controller and physics stand in a label only where they tell arms apart. Colours are those of
+    Wong 2011 (distinguishable with colour-blindness); a dashed line marks zero torque.
     """
-    unique = sorted(set(pairs), key=lambda pair: (_rank(pair[0]), pair))
+    unique = sorted(set(identities), key=lambda arm: (_rank(arm[0]), arm))
     arms: list[Arm] = []
     further = 0
-    for condition, controller in unique:
-        several = sum(other == condition for other, _ in unique) > 1
-        taken = any(arm.condition == condition for arm in arms)
+    for condition, controller, physics in unique:
+        rivals = [other for other in unique if other[0] == condition]
+        marks = []
+        if len({other[1] for other in rivals}) > 1:
+            marks.append(CONTROLLER_LABELS.get(controller, controller.replace("_", " ")))
+        if len({other[2] for other in unique}) > 1:
+            marks.append(physics)
         label = CONDITION_LABELS.get(condition, condition.replace("_", " "))
-        if several:
-            label += f" ({CONTROLLER_LABELS.get(controller, controller.replace('_', ' '))})"
-        if condition in _COLOURS and not taken:
+        label += f" ({', '.join(marks)})" if marks else ""
+        if condition in _COLOURS and (condition, controller, physics) == rivals[0]:
             colour = _COLOURS[condition]
         else:
             colour = _FURTHER[further % len(_FURTHER)]
             further += 1
-        arms.append(Arm(condition, controller, label, colour, _DASHES.get(condition, "solid")))
+        dashes = _DASHES.get(condition, "solid")
+        arms.append(Arm(condition, controller, physics, label, colour, dashes))
     return tuple(arms)
 
 
 def arms_of(trials: Iterable[Trial]) -> tuple[Arm, ...]:
     """The arms that trials have."""
-    return find_arms((trial.info.condition, trial.info.controller) for trial in trials)
+    infos = (trial.info for trial in trials)
+    return find_arms((info.condition, info.controller, info.physics) for info in infos)
 
 
 def walk_of(info: TrialInfo) -> Walk:

@@ -28,9 +28,16 @@ from osim_exo.analysis.findings import (
     value_bar,
     walks_of_rows,
 )
+from osim_exo.analysis.inference import (
+    TestRow,
+    cluster_words,
+    marks,
+    statistics_sentences,
+    test_rows,
+)
 from osim_exo.analysis.metabolics import BASAL_COEFFICIENT
 from osim_exo.analysis.methods import Methods, has_metabolics, write_methods
-from osim_exo.analysis.summary import Summary, summarise
+from osim_exo.analysis.summary import Summary, WalkRow, across, summarise, walk_rows
 from osim_exo.trial import Array, Trial
 
 if TYPE_CHECKING:
@@ -70,6 +77,7 @@ class Part:
     ----------
     tables : heading, caption and rows; one table per assisted arm
     further : rows of all other metrics
+    tests : effect sizes and tests; empty with one unit
     problems : what could not be shown and why
     """
 
@@ -77,6 +85,7 @@ class Part:
     arms: tuple[Arm, ...]
     tables: tuple[tuple[str, str, tuple[TableRow, ...]], ...]
     further: tuple[TableRow, ...]
+    tests: tuple[TestRow, ...]
     drawings: tuple[Drawing, ...]
     problems: tuple[str, ...]
 
@@ -88,20 +97,23 @@ class Contents:
     title: str
     question: str
     facts: tuple[str, ...]
+    units: tuple[str, str]
+    units_n: int
+    across: tuple[str, ...]
+    walk_rows: tuple[WalkRow, ...]
     summaries: tuple[Summary, ...]
     notes: tuple[str, ...]
     overview: tuple[Drawing, ...]
     parts: tuple[Part, ...]
     methods: Methods
+    missing: tuple[str, ...]
     study: Mapping[str, Any]
     trials: tuple[Trial, ...] = field(repr=False)
 
 
-def units_of(trials: Sequence[Trial]) -> tuple[str, str]:
+def _units(comparison: Comparison, trials: Sequence[Trial]) -> tuple[str, str]:
     """What n counts, for one and for several: subjects, training seeds or measured people."""
-    subjects = {t.info.subject for t in trials}
-    seeds = {t.info.seed for t in trials if t.info.seed is not None}
-    if len(subjects) < 2 and len(seeds) > 1:
+    if comparison.units == "seeds":
         return "training seed", "training seeds"
     if trials and all(t.info.physics == "measured" for t in trials):
         return "person", "people"
@@ -135,7 +147,7 @@ def _changes(findings: Findings, key: str) -> Iterator[Drawing]:
             yield Drawing(
                 f"{key}-change-{i}",
                 f"Mass penalty, torque benefit and net change{name}",
-                f"Percent of the comparator's mean. {spread}",
+                f"Percent of the comparator, mean of the units' own changes. {spread}",
                 figure,
             )
 
@@ -152,19 +164,21 @@ def _side_words(slope_deg: float, bands: Mapping[str, Any]) -> str:
 
 
 def _cycles(
+    comparison: Comparison,
     curves: Sequence[ArmCurves],
     bands: Mapping[str, tuple[Array, Array]],
     walk: Walk,
     each: bool,
 ) -> Iterator[Drawing]:
     words, key = _side_words(walk.slope_deg, bands), walk.key
+    found, tests = marks(comparison, walk), cluster_words(comparison, walk)
     zero = "Zero percent is right heel strike."
     for name, title, caption, figure in (
         (
             "joints",
             "Joint angles, moments and powers",
-            f"Internal moments and powers of the body, the exo's not included. {words}",
-            cycle_figure(JOINT_PANELS, curves, bands, each=each),
+            f"Internal moments and powers of the body, the exo's not included. {words} {tests}",
+            cycle_figure(JOINT_PANELS, curves, bands, marks=found, each=each),
         ),
         (
             "forces",
@@ -175,8 +189,8 @@ def _cycles(
         (
             "muscles",
             "Muscle activations",
-            f"Right leg, 0 to 1; every muscle has its own scale. {zero}",
-            muscle_figure(curves, each=each),
+            f"Right leg, 0 to 1; every muscle has its own scale. {zero} {tests}",
+            muscle_figure(curves, marks=found, each=each),
         ),
         (
             "exo",
@@ -197,7 +211,7 @@ def _tables(findings: Findings) -> tuple[tuple[str, str, tuple[TableRow, ...]], 
     spread = "small numbers are 95 % intervals" if n > 1 else "n = 1, so there are no intervals"
     caption = (
         f"Mean over n = {n}; {spread}. Rates per kilogram of body mass without the device. Changes "
-        "in percent of the comparator's mean."
+        "in percent of the comparator, mean of the units' own changes."
     )
     tables = []
     for arm in arms or [None]:
@@ -209,14 +223,20 @@ def _tables(findings: Findings) -> tuple[tuple[str, str, tuple[TableRow, ...]], 
     return tuple(tables)
 
 
-def _part(findings: Findings, trials: Sequence[Trial], arms: Sequence[Arm], each: bool) -> Part:
+def _part(
+    comparison: Comparison,
+    findings: Findings,
+    trials: Sequence[Trial],
+    arms: Sequence[Arm],
+    each: bool,
+) -> Part:
     walk = findings.walk
     own = pick(trials, walk)
     curves, problems = gather(own, arms)
     drawings = (
         *_changes(findings, walk.key),
         *_metabolic(findings, walk.key),
-        *_cycles(curves, human_bands(own), walk, each),
+        *_cycles(comparison, curves, human_bands(own), walk, each),
     )
     others = [name for name in findings.metrics if name not in METRICS]
     first = next(iter(findings.assisted()), None)
@@ -225,6 +245,7 @@ def _part(findings: Findings, trials: Sequence[Trial], arms: Sequence[Arm], each
         findings.arms,
         _tables(findings),
         tuple(table(findings, others, first)),
+        tuple(test_rows(comparison, walk)),
         drawings,
         tuple(problems),
     )
@@ -244,16 +265,24 @@ def _overview(all_findings: Sequence[Findings]) -> Iterator[Drawing]:
             yield Drawing(f"overview-{key}", title, "Slopes in degrees and percent grade.", figure)
 
 
-def _facts(study: Mapping[str, Any], trials: Sequence[Trial], walks: Sequence[Walk]) -> list[str]:
+def _facts(
+    study: Mapping[str, Any],
+    trials: Sequence[Trial],
+    walks: Sequence[Walk],
+    units: tuple[str, str],
+) -> list[str]:
     facts = [str(study[name]) for name in ("name",) if study.get(name)]
     models = sorted({t.info.model for t in trials if t.info.model})
     facts += [f"model {', '.join(models)}"] if models else []
-    one, many = units_of(trials)
-    n = len({(t.info.subject, t.info.seed) for t in trials})
+    one, many = units
+    seeds = one == "training seed"
+    n = len({t.info.seed if seeds else t.info.subject for t in trials} - {None})
     facts += [f"{n} {one if n == 1 else many}"] if trials else []
     facts += ["; ".join(w.title for w in walks) if len(walks) < 4 else f"{len(walks)} walks"]
     created = (study.get("provenance") or {}).get("created")
-    return facts + ([f"made {created}"] if created else [])
+    if created:
+        facts.append(f"made {str(created).replace('T', ' ').replace('+00:00', ' UTC')}")
+    return facts
 
 
 def build(
@@ -273,11 +302,11 @@ def build(
     walks = sort_walks([*walks_of_rows(rows), *(walk_of(t.info) for t in trials)])
     found = [Findings(rows, walk) for walk in walks]
     arms = arms_of(trials)
-    units = units_of(trials)
+    units = _units(comparison, trials)
     each = len(walks) <= MANY_WALKS
-    parts = tuple(_part(findings, trials, arms, each) for findings in found)
+    parts = tuple(_part(comparison, findings, trials, arms, each) for findings in found)
     bands = any(human_bands(pick(trials, walk)) for walk in walks)
-    methods = write_methods(trials, study, statistics_sentences(comparison, trials), bands=bands)
+    methods = write_methods(trials, study, statistics_sentences(comparison, units), bands=bands)
     notes = []
     if units[0] == "training seed":
         notes.append(
@@ -289,25 +318,21 @@ def build(
     return Contents(
         title=str(study.get("title") or study.get("name") or "Gait with and without exo"),
         question=str(study.get("question") or ""),
-        facts=tuple(_facts(study, trials, walks)),
+        facts=tuple(_facts(study, trials, walks, units)),
+        units=units,
+        units_n=max((findings.units for findings in found), default=0),
+        across=across(found, units),
+        walk_rows=tuple(row for findings in found for row in walk_rows(findings)),
         summaries=tuple(summarise(findings, units) for findings in found),
         notes=tuple(notes),
         overview=tuple(_overview(found)),
         parts=parts,
         methods=methods,
+        missing=tuple(
+            f"{metric_label(str(entry['what']))}: {entry['reason']} "
+            f"({len(entry['trials'])} of {len(trials)} trials)"
+            for entry in comparison.missing
+        ),
         study=study,
         trials=tuple(trials),
     )
-
-
-def statistics_sentences(comparison: Comparison, trials: Sequence[Trial]) -> list[str]:
-    """What was done to go from units to intervals, for the methods paragraph."""
-    one, many = units_of(trials)
-    n = max((int(row["n"]) for row in comparison.rows), default=0)
-    if n < 2:
-        return [f"With one {one}, no inference was made: no interval and no p-value."]
-    return [
-        f"Independent units are {many} (n = {n}), never strides or samples; conditions were "
-        "compared in pairs within each. Intervals are 95 % Student t intervals of the mean and of "
-        "the mean paired difference."
-    ]

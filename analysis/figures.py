@@ -32,6 +32,16 @@ class Panel:
     unit: str
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A stretch of the gait cycle where two arms differ, %; `row` counts from the top."""
+
+    start_percent: float
+    end_percent: float
+    colour: str
+    row: int
+
+
 JOINT_PANELS: tuple[Panel, ...] = (
     Panel("hip_flexion", "Hip flexion", "deg"),
     Panel("knee_flexion", "Knee flexion", "deg"),
@@ -98,6 +108,18 @@ def _legend(figure: Figure, arms: Sequence[Arm], band: bool, several: bool) -> N
     )  # fmt: skip
 
 
+def _draw_marks(axes: Axes, marks: Sequence[Mark]) -> None:
+    """Bars along the upper edge; one that runs over heel strike has two pieces."""
+    for mark in marks:
+        start, end = mark.start_percent, mark.end_percent
+        pieces = [(start, end)] if start <= end else [(start, 100.0), (0.0, end)]
+        for left, right in pieces:
+            axes.plot(
+                [left, right], [1.0 - 0.035 * mark.row] * 2, transform=axes.get_xaxis_transform(),
+                color=mark.colour, linewidth=2.6, solid_capstyle="butt", clip_on=False,
+            )  # fmt: skip
+
+
 def _widths(count: int) -> list[float]:
     """Line widths that fall from arm to arm, so that lines under one another stay visible."""
     return [float(width) for width in np.linspace(2.9, 1.4, max(count, 2))][:count]
@@ -115,6 +137,7 @@ def cycle_figure(
     columns: int = 3,
     row_height: float = 1.75,
     floor: float | None = None,
+    marks: Mapping[str, Sequence[Mark]] | None = None,
     each: bool = True,
 ) -> Figure | None:
     """Small plots over the gait cycle, one line per arm; None where no panel has data.
@@ -127,6 +150,7 @@ def cycle_figure(
     columns : plots side by side
     row_height : inches
     floor : lower limit of every plot, where the quantity has one
+    marks : stretches of the cycle where arms differ, by quantity
     each : draw every unit as a faint line beside the mean
     """
     shown = [p for p in panels if any(p.quantity in c.curves for c in curves)]
@@ -152,20 +176,26 @@ def cycle_figure(
                         axes.axvline(entry.stance, color=entry.arm.colour, linewidth=0.7, linestyle=":")
             if floor is not None:
                 axes.set_ylim(bottom=floor)
+            _draw_marks(axes, (marks or {}).get(panel.quantity, ()))
         several = each and any(len(entry.units) > 1 for entry in curves)
         drawn = any(p.quantity in bands for p in shown)
         _legend(figure, [entry.arm for entry in curves], drawn, several)
     return figure
 
 
-def muscle_figure(curves: Sequence[ArmCurves], *, each: bool = True) -> Figure | None:
+def muscle_figure(
+    curves: Sequence[ArmCurves],
+    *,
+    marks: Mapping[str, Sequence[Mark]] | None = None,
+    each: bool = True,
+) -> Figure | None:
     """Activation of every muscle of the right leg over its gait cycle, by arm."""
     names = dict.fromkeys(n for entry in curves for n in entry.curves if n.startswith("activation/"))
     panels = [Panel(n, muscle_label(n.split("/")[1]).capitalize(), "activation") for n in names]
     columns = 3 if len(panels) <= 12 else 6
     return cycle_figure(
         panels, curves, columns=columns, row_height=1.45 if columns == 3 else 1.2, floor=0.0,
-        each=each,
+        marks=marks, each=each,
     )  # fmt: skip
 
 
@@ -270,7 +300,7 @@ class Change:
 
 PARTS: Mapping[str, tuple[str, str, str]] = {
     "mass penalty": ("#d55e00", "s", "mass penalty (zero torque − no exo)"),
-    "torque benefit": ("#56b4e9", "^", "torque benefit (assisted − zero torque)"),
+    "torque benefit": ("#009e73", "^", "torque benefit (assisted − zero torque)"),
     "net": ("#0072b2", "o", "net (assisted − no exo)"),
 }
 """Colour, marker and legend of the three parts of a change."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,8 @@ CHANGES: Mapping[str, tuple[str, str]] = {
 }
 """Condition and comparator of the three parts of a change."""
 
+_DEVICE = ("exo_", "energy_ratio")
+
 LARGE_SAVING = 10.0
 """Percent; a larger saving in simulation is a reason to doubt it."""
 
@@ -60,17 +62,10 @@ def row_walk(row: Row) -> Walk:
 
 
 def pooled(rows: Iterable[Row]) -> list[Row]:
-    """Rows over all units of their walk and arm: of those that differ in unit only, the largest n."""
-    best: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        key = (row["name"], row_walk(row), row["condition"], row["controller"], row["comparator"])
-        own = row["group"].get("subject") is None
-        if key not in best or (own, row["n"]) > (
-            best[key]["group"].get("subject") is None,
-            best[key]["n"],
-        ):
-            best[key] = row
-    return list(best.values())
+    """Rows of all units together."""
+    return [
+        row for row in rows if row["group"]["subject"] is None and row["group"]["seed"] is None
+    ]
 
 
 def value_bar(row: Row) -> Bar:
@@ -97,6 +92,19 @@ def interval(bar: Bar, decimals: int = 1) -> str:
     return f"{signed(bar.low, decimals)} to {signed(bar.high, decimals)}"
 
 
+def plain(value: float, decimals: int) -> str:
+    """A number with a true minus."""
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def brackets(bar: Bar, decimals: int, write: Callable[[float, int], str]) -> str:
+    """The interval as ``[low, high]``; empty without one, and where it prints as a point."""
+    if bar.low is None or bar.high is None:
+        return ""
+    low, high = write(bar.low, decimals), write(bar.high, decimals)
+    return f"[{low}, {high}]" if low != high else ""
+
+
 class Findings:
     """The rows of one walk, found by metric, arm and part.
 
@@ -109,7 +117,9 @@ class Findings:
     def __init__(self, rows: Iterable[Row], walk: Walk) -> None:
         self.walk = walk
         self.rows = [row for row in pooled(rows) if row_walk(row) == walk]
-        self.arms = find_arms((row["condition"], row["controller"]) for row in self.rows)
+        self.arms = find_arms(
+            (row["condition"], row["controller"], row["physics"]) for row in self.rows
+        )
 
     @property
     def metrics(self) -> list[str]:
@@ -142,8 +152,8 @@ class Findings:
                 condition,
                 comparator,
             )
-            right = arm is None or arm.condition != condition or arm.matches(row)
-            if fits and right and row["change_percent"] is not None:
+            own = arm is None or (row["physics"] == arm.physics and arm.condition != condition)
+            if fits and row["change_percent"] is not None and (own or arm and arm.matches(row)):
                 return row
         return None
 
@@ -202,21 +212,26 @@ class TableRow:
     flags: tuple[str, ...]
 
 
+def _unit_words(row: Row) -> str:
+    if row["unit"] != "1":
+        return str(row["unit"])
+    return "0 to 1" if row["normalisation"] == "maximum" else ""
+
+
 def _value_cell(name: str, row: Row | None) -> Cell:
     if row is None:
         return Cell("–")
     places = decimals_of(name, row["value"])
     bar = value_bar(row)
-    known = bar.low is not None and bar.high is not None
-    small = f"{bar.low:.{places}f} to {bar.high:.{places}f}" if known else ""
-    return Cell(f"{row['value']:.{places}f}", small)
+    return Cell(plain(bar.value, places), brackets(bar, places, plain))
 
 
 def _change_cell(row: Row | None) -> Cell:
     if row is None:
         return Cell("–")
     bar = change_bar(row)
-    return Cell(f"{signed(bar.value)} %", interval(bar), bool(row["flags"]))
+    marked = "saving_above_10_percent" in row["flags"]
+    return Cell(f"{signed(bar.value)} %", brackets(bar, 1, signed), marked)
 
 
 def table(findings: Findings, names: Sequence[str], arm: Arm | None = None) -> list[TableRow]:
@@ -232,12 +247,14 @@ def table(findings: Findings, names: Sequence[str], arm: Arm | None = None) -> l
         found = [v for v in values if v is not None]
         if not found:
             continue
-        changes = [findings.change(name, part, arm) for part in CHANGES]
+        # The device's own numbers start from nothing: a percentage of that says nothing.
+        own = name.startswith(_DEVICE)
+        changes = [None if own else findings.change(name, part, arm) for part in CHANGES]
         flags = dict.fromkeys(f for row in [*found, *changes] if row for f in row["flags"])
         rows.append(
             TableRow(
                 metric_label(name),
-                found[0]["unit"] if found[0]["unit"] != "1" else "",
+                _unit_words(found[0]),
                 tuple(_value_cell(name, value) for value in values),
                 tuple(_change_cell(change) for change in changes),
                 tuple(flag_words(flag) for flag in flags),
@@ -246,6 +263,14 @@ def table(findings: Findings, names: Sequence[str], arm: Arm | None = None) -> l
     return rows
 
 
+_FLAGS: Mapping[str, str] = {
+    "saving_above_10_percent": "saving above 10 %",
+    "energy_ratio_above_4": "energy ratio above 4",
+    "interval_over_seeds": "interval over training seeds, not over people",
+    "unpaired_units_left_out_of_change": "change over paired units only",
+}
+
+
 def flag_words(flag: str) -> str:
     """A flag of a comparison in plain words."""
-    return flag.replace("_", " ")
+    return _FLAGS.get(flag, flag.replace("_", " "))

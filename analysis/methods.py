@@ -279,7 +279,8 @@ def write_methods(
     groups = (
         [*_model(trials, study), *_subjects(trials, study), *_walks(infos)],
         [*_solving(trials, study), *_arms(trials, study)],
-        [*_measures(trials, bands), *statistics],
+        list(_measures(trials, bands)),
+        list(statistics),
     )
     paragraphs = tuple(" ".join(group) for group in groups if group)
     return Methods(paragraphs, cited(paragraphs))

@@ -193,7 +193,7 @@ def playable(trials: Sequence[Trial]) -> list[Trial]:
     for trial in trials:
         info = trial.info
         if _landmark_names(trial):
-            key = (info.subject, walk_of(info), info.condition, info.controller)
+            key = (info.subject, walk_of(info), info.condition, info.controller, info.physics)
             chosen.setdefault(key, trial)
     subjects = list(dict.fromkeys(key[0] for key in chosen))
     while len(subjects) > 1 and sum(key[0] in subjects for key in chosen) > MAX_TRIALS:

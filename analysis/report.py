@@ -69,11 +69,27 @@ def flattened(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
         yield prefix, plain_value(settings)
 
 
+def compact(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A record as lines, one per entry; nested entries on one line as ``name value, ...``."""
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{inner} {leaf}" for inner, leaf in flattened(value))
+        else:
+            text = plain_value(value)
+        yield str(name).replace("_", " "), text
+
+
 def _span(values: Sequence[object]) -> str:
     numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
     if len(numbers) == len(values) and len(set(numbers)) > 1:
         return f"{min(numbers):.4g} to {max(numbers):.4g}"
     return ", ".join(dict.fromkeys(plain_value(v) for v in values))
+
+
+def _failure(trial: str, gate: Mapping[str, Any], known: str) -> str:
+    """One failed gate; its explanation only where it is not the one that already stands there."""
+    own = str(gate.get("explanation") or "")
+    return f"{trial}: {plain_value(gate.get('value'))}" + (f" ({own})" if own not in ("", known) else "")
 
 
 def gate_table(gates: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any] | None:
@@ -84,6 +100,7 @@ def gate_table(gates: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, An
     rows = []
     for name in dict.fromkeys(str(gate["name"]) for _, gate in every):
         own = [(trial, gate) for trial, gate in every if str(gate["name"]) == name]
+        explanation = next((str(g["explanation"]) for _, g in own if g.get("explanation")), "")
         failed = [(trial, gate) for trial, gate in own if not gate["passed"]]
         rows.append(
             _Gate(
@@ -92,12 +109,8 @@ def gate_table(gates: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, An
                 len(own),
                 _span([gate.get("limit") for _, gate in own]),
                 _span([gate.get("value") for _, gate in own]),
-                next((str(g["explanation"]) for _, g in own if g.get("explanation")), ""),
-                tuple(
-                    f"{trial}: {plain_value(gate.get('value'))}"
-                    + (f" ({gate['explanation']})" if gate.get("explanation") else "")
-                    for trial, gate in failed
-                ),
+                explanation,
+                tuple(_failure(trial, gate, explanation) for trial, gate in failed),
             )
         )
     failures = sum(row.count - row.passed for row in rows)
@@ -211,8 +224,10 @@ def _context(contents: Contents, bib_name: str) -> dict[str, Any]:
             "arms": _page_arms(contents, i),
             "tables": part.tables,
             "further": part.further,
+            "tests": part.tests,
             "figures": [_figure(drawing) for drawing in part.drawings],
             "problems": part.problems,
+            "summary": contents.summaries[i] if len(contents.parts) > 1 else None,
         }
         for i, part in enumerate(contents.parts)
     ]
@@ -225,8 +240,13 @@ def _context(contents: Contents, bib_name: str) -> dict[str, Any]:
         "css": Markup(page_text("report.css") + (page_text("player.css") if player else "")),
         "script": Markup(page_text("player.js") if player else ""),
         "tiles": single.tiles if single else (),
+        "across": contents.across,
+        "walk_rows": contents.walk_rows,
         "summaries": contents.summaries,
         "notes": contents.notes,
+        "units": contents.units,
+        "units_n": contents.units_n,
+        "missing": contents.missing,
         "overview": [_figure(drawing) for drawing in contents.overview],
         "player": Markup(player),
         "player_note": _player_note(contents.trials),
@@ -236,7 +256,7 @@ def _context(contents: Contents, bib_name: str) -> dict[str, Any]:
         "references": references,
         "bib_name": bib_name,
         "bib_uri": f"data:application/x-bibtex;charset=utf-8;base64,{bib}",
-        "provenance": list(flattened(provenance)),
+        "provenance": list(compact(provenance)),
         "configuration": list(flattened(configuration)),
         "trials": _trial_rows(contents.trials),
     }

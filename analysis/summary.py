@@ -35,6 +35,20 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class WalkRow:
+    """One walk in the overview of several: changes of the gross metabolic rate as texts."""
+
+    key: str
+    title: str
+    arm: str
+    net: str
+    benefit: str
+    penalty: str
+    ratio: str
+    doubtful: bool
+
+
+@dataclass(frozen=True)
 class Summary:
     """What is said first about one walk.
 
@@ -204,7 +218,7 @@ def _tiles(findings: Findings, arm: Arm | None) -> list[Tile]:
             spread = f"95 % interval {span} %, n = {row['n']}" if span else f"n = {row['n']}, no interval"
             about = {"net": "Metabolic rate"}.get(part, part.capitalize())
             number = f"{signed(row['change_percent'])} %"
-            tiles.append(Tile(about, number, f"{detail}; {spread}; Bhargava 2004"))
+            tiles.append(Tile(about, number, _tied(f"{detail}; {spread}; Bhargava 2004")))
     ratio = findings.value("energy_ratio", arm) if arm else None
     if ratio:
         detail = "metabolic W saved per exo positive W; above 4 is implausible"
@@ -243,4 +257,75 @@ def summarise(findings: Findings, units: Sequence[str]) -> Summary:
     if findings.units == 1:
         sentences.append(alone(findings, one))
     tiles = _tiles(findings, arms[0] if arms else None)
-    return Summary(findings.walk.title, tuple(sentences), tuple(flags), tuple(tiles))
+    return Summary(
+        findings.walk.title, tuple(map(_tied, sentences)), tuple(map(_tied, flags)), tuple(tiles)
+    )
+
+
+def _tied(text: str) -> str:
+    """The text with numbers tied to what follows them, so that no line ends between."""
+    return text.replace(" %", "\u00a0%").replace("n = ", "n\u00a0=\u00a0")
+
+
+def across(all_findings: Sequence[Findings], units: Sequence[str]) -> tuple[str, ...]:
+    """Sentences about several walks together; empty for one walk or where nothing was compared."""
+    if len(all_findings) < 2:
+        return ()
+    sentences = []
+    for part, comparator in (("net", "no exo"), ("torque benefit", "zero torque")):
+        rows = [
+            (findings, row)
+            for findings in all_findings
+            for arm in findings.assisted()
+            if (row := findings.change(_PRIMARY, part, arm))
+        ]
+        if rows:
+            sentences.append(_range(rows, comparator, units[1]))
+    n = max(findings.units for findings in all_findings)
+    if n == 1:
+        sentences.append(alone(all_findings[0], units[0]))
+    return tuple(map(_tied, sentences))
+
+
+def _range(rows: Sequence[tuple[Findings, Row]], comparator: str, unit: str) -> str:
+    ordered = sorted(rows, key=lambda pair: pair[1]["change_percent"])
+    (best, low), (worst, high) = ordered[0], ordered[-1]
+    text = (
+        f"Against {comparator}, assistance changes gross metabolic power (Bhargava 2004) by "
+        f"{signed(low['change_percent'])} % ({best.walk.title}) to "
+        f"{signed(high['change_percent'])} % ({worst.walk.title})"
+    )
+    known = [change_bar(row) for _, row in rows if row["change_ci_high"] is not None]
+    if len(known) < len(rows):
+        return f"{text}; n = {max(row['n'] for _, row in rows)}, no interval."
+    less = sum(bar.high is not None and bar.high < 0 for bar in known)
+    n = min(row["n"] for _, row in rows)
+    return f"{text}; in {less} of {len(rows)} cases the 95 % interval lies below zero (n = {n} {unit})."
+
+
+def walk_rows(findings: Findings) -> list[WalkRow]:
+    """Rows of one walk in the overview of several, one per assisted arm."""
+
+    def text(part: str, arm: Arm | None) -> str:
+        row = findings.change(_PRIMARY, part, arm)
+        if not row:
+            return "–"
+        span = interval(change_bar(row))
+        return _tied(f"{signed(row['change_percent'])} %{f' ({span})' if span else ''}")
+
+    rows = []
+    for arm in findings.assisted() or [None]:
+        ratio = findings.value("energy_ratio", arm) if arm else None
+        rows.append(
+            WalkRow(
+                findings.walk.key,
+                findings.walk.title,
+                arm.label if arm else "–",
+                text("net", arm),
+                text("torque benefit", arm),
+                text("mass penalty", arm),
+                f"{ratio['value']:.2f}" if ratio else "–",
+                bool(arm and _flags(findings, arm)),
+            )
+        )
+    return rows

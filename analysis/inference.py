@@ -1,0 +1,137 @@
+"""The tests of a comparison in a report: table rows, marks on curves, and sentences about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from osim_exo.analysis.arms import CONDITION_LABELS, CONTROLLER_LABELS, Walk
+from osim_exo.analysis.figures import Mark
+from osim_exo.analysis.findings import METRICS, metric_label
+
+if TYPE_CHECKING:
+    from osim_exo.analysis.compare import Comparison
+
+ALPHA = 0.05
+"""Level below which a stretch of the gait cycle is marked."""
+
+_MARKS: Mapping[str, tuple[str, int]] = {"no_exo": ("#4d5663", 0), "zero_torque": ("#d55e00", 1)}
+
+
+@dataclass(frozen=True)
+class TestRow:
+    """Effect size and test of one metric between two arms, as texts."""
+
+    metric: str
+    contrast: str
+    n: int
+    change: str
+    interval: str
+    cohen_dz: str
+    hedges_g: str
+    p_value: str
+    p_holm: str
+
+
+def _number(value: float | None, places: int = 2) -> str:
+    return "–" if value is None else f"{value:.{places}f}".replace("-", "−")
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _significant(value: float | None) -> bool:
+    return value is not None and value <= ALPHA
+
+
+def _at(row: Mapping[str, Any], walk: Walk) -> bool:
+    return Walk.of(row["speed_mps"], row["slope_deg"]) == walk
+
+
+def _contrast(row: Mapping[str, Any]) -> str:
+    first = CONDITION_LABELS.get(row["condition"], row["condition"])
+    if row["condition"] == "assisted" and row["controller"] != "none":
+        first += f" ({CONTROLLER_LABELS.get(row['controller'], row['controller'])})"
+    return f"{first} − {CONDITION_LABELS.get(row['comparator'], row['comparator'])}"
+
+
+def test_rows(comparison: Comparison, walk: Walk) -> Iterator[TestRow]:
+    """Effect sizes and tests of the first table's metrics at one walk."""
+    rows = [row for row in comparison.statistics if _at(row, walk) and row["name"] in METRICS]
+    for name in METRICS:
+        for row in (r for r in rows if r["name"] == name):
+            low, high = row["ci_low"], row["ci_high"]
+            span = "–" if low is None else f"{_figures(low)} to {_figures(high)}"
+            yield TestRow(
+                metric_label(name), _contrast(row), row["n"], _figures(row["mean_change"]), span,
+                _number(row["cohen_dz"]), _number(row["hedges_g"]), _p(row["p_value"]),
+                _p(row["p_holm"]),
+            )  # fmt: skip
+
+
+def _figures(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−")
+
+
+def marks(comparison: Comparison, walk: Walk) -> dict[str, list[Mark]]:
+    """Stretches of curves where the assisted arm differs, by quantity.
+
+    A stretch is marked where its cluster's p-value, and that of the curve after Holm's correction
+    across its family, are at most `ALPHA`.
+    """
+    found: dict[str, list[Mark]] = {}
+    for row in comparison.curves:
+        if row["condition"] != "assisted" or not _at(row, walk) or not _significant(row["p_holm"]):
+            continue
+        colour, place = _MARKS[row["comparator"]]
+        for cluster in row["clusters"]:
+            if _significant(cluster["p_value"]):
+                mark = Mark(cluster["start_percent"], cluster["end_percent"], colour, place)
+                found.setdefault(row["name"], []).append(mark)
+    return found
+
+
+def cluster_words(comparison: Comparison, walk: Walk) -> str:
+    """What the bars over curves mean, or why there are none; empty with one unit."""
+    rows = [r for r in comparison.curves if _at(r, walk) and r["condition"] == "assisted"]
+    smallest = [r["p_smallest"] for r in rows if r["p_smallest"] is not None]
+    if not smallest:
+        return ""
+    n = max(r["n"] for r in rows)
+    if min(smallest) > ALPHA:
+        return f"No test can reach p = {ALPHA:g} with n = {n} (smallest p {_p(min(smallest))})."
+    words = (
+        "Bars along the top: the assisted arm differs from no exo (grey, upper) or from zero torque "
+        f"(orange, lower), cluster permutation test of both legs' mean, p ≤ {ALPHA:g} after Holm's "
+        "correction."
+    )
+    return words if marks(comparison, walk) else f"{words} There is no such stretch."
+
+
+def statistics_sentences(comparison: Comparison, units: tuple[str, str]) -> list[str]:
+    """What was done to go from units to intervals and p-values, for the methods paragraph."""
+    one, many = units
+    n = max((int(row["n"]) for row in comparison.rows), default=0)
+    if n < 2:
+        return [f"With one {one}, no inference was made: there is no interval and no p-value."]
+    sentences = [
+        f"Independent units are {many} (n = {n}), never strides or samples of one walk; arms were "
+        "compared in pairs within each of them. Intervals are 95 % Student t intervals of the mean "
+        "and of the mean of the units' percent changes.",
+    ]
+    if comparison.statistics:
+        sentences.append(
+            "Metrics were tested with sign-flip permutation [@nichols2002]; effect sizes are Cohen's "
+            "dz and Hedges' g of paired data. Within a family of muscles or joints p-values are "
+            "corrected after Holm [@holm1979]."
+        )
+    if any(row["p_value"] is not None for row in comparison.curves):
+        sentences.append(
+            "Curves over the gait cycle were compared with cluster permutation tests [@maris2007], "
+            "also corrected after Holm."
+        )
+    return sentences
