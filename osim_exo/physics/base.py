@@ -105,6 +105,10 @@ class Physics(Protocol):
     def standing_height(self) -> float:
         """Height of the pelvis in quiet standing, m."""
 
+    @property
+    def slope(self) -> Array:
+        """Slope of the ground, uphill positive, (n_env,) array, rad."""
+
     def reset(
         self, start: StartState | None = None, environments: npt.ArrayLike | None = None
     ) -> None:

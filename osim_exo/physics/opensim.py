@@ -138,6 +138,12 @@ class OpenSimPhysics:
         return float("nan") if height is None else float(self._placement.default[height])
 
     @property
+    def slope(self) -> Array:
+        """Slope of the ground, uphill positive, (n_env,) array, rad; that of the model."""
+        gravity = self._model.get_gravity().to_numpy()
+        return np.full(self._n_env, np.arctan2(-gravity[0], -gravity[1]))
+
+    @property
     def time(self) -> Array:
         """Simulated time, (n_env,) array, s."""
         return self._time.copy()

@@ -174,6 +174,11 @@ class PhysicsPool:
         return self._facts.standing_height
 
     @property
+    def slope(self) -> Array:
+        """Slope of the ground, uphill positive, (n_env,) array, rad."""
+        return np.full(self._n_env, self._facts.slope)
+
+    @property
     def time(self) -> Array:
         """Simulated time, (n_env,) array, s."""
         return self._now.time.copy()

@@ -24,6 +24,7 @@ class Facts:
     body_weight: float
     max_torque: float
     standing_height: float
+    slope: float
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def work(pipe: Connection, recipe: ModelRecipe, first: int, options: dict[str, A
             physics.body_weight,
             physics.max_torque,
             physics.standing_height,
+            float(physics.slope[0]),
         )
         pipe.send(("done", (facts, take_readings(physics))))
         while True:
