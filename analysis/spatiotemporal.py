@@ -15,6 +15,9 @@ from osim_exo.trial import Array, Trial
 TREADMILL_SHARE = 0.2
 """A pelvis that travels less than this share of the commanded speed is on a treadmill."""
 
+STANDING_SPEED = 0.2
+"""Where the commanded speed is not known, a pelvis slower than this is on a treadmill, m/s."""
+
 
 @dataclass(frozen=True)
 class Spatiotemporal:
@@ -24,7 +27,7 @@ class Spatiotemporal:
     ----------
     stride_time : s, right heel strike to right heel strike
     cadence : steps per minute
-    speed : m/s, of the pelvis over the strides, or of the treadmill
+    speed : m/s, of the pelvis over the strides; on a treadmill the commanded one
     stride_length : m
     step_length : by side, m, from the other heel's strike to this one's
     step_time : by side, s
@@ -77,7 +80,7 @@ def _speeds(trial: Trial, strides: Array) -> tuple[float, float]:
         return commanded, 0.0
     ends = np.interp([strides[0, 0], strides[-1, 1]], trial.time, trial.coordinates["pelvis_tx"])
     travelled = float((ends[1] - ends[0]) / (strides[-1, 1] - strides[0, 0]))
-    if np.isfinite(commanded) and travelled < TREADMILL_SHARE * commanded:
+    if travelled < (TREADMILL_SHARE * commanded if np.isfinite(commanded) else STANDING_SPEED):
         return commanded, commanded - travelled
     return travelled, 0.0
 
