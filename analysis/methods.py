@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,16 @@ _CONTROLLERS: Mapping[str, str] = {
     "playback": "a torque profile solved before and played back",
     "learned": "a policy learned in simulation",
 }
+
+_TERMS: Mapping[str, str] = {
+    "effort": "squared muscle excitations",
+    "tracking": "squared deviation from human joint angles",
+    "tracking_speed": "squared deviation from human joint speeds",
+    "metabolic": "metabolic rate after Bhargava et al.",
+    "lumbar": "lumbar control, relative to effort",
+    "exo": "exo control, relative to effort",
+}
+"""Terms of the objective by the names of their weights."""
 
 _LIMITS: Mapping[str, tuple[str, str]] = {
     "max_torque": ("torque", "Nm"),
@@ -87,7 +98,8 @@ def _model(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     if not simulated:
         return
     models = sorted({t.info.model for t in simulated if t.info.model})
-    version = find_setting(study.get("provenance"), "opensim")
+    records = [study.get("provenance"), *(t.info.provenance for t in simulated)]
+    version = find_setting(records, "opensim")
     software = f"OpenSim{f' {version}' if isinstance(version, str) else ''} [@delp2007; @seth2018]"
     named = f" with the model {listed(models)}" if models else ""
     yield f"Walking was simulated{named} in {software}."
@@ -156,7 +168,7 @@ def _solving(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     if "moco" in physics:
         text = "Gaits were solved as optimal control problems by direct collocation with OpenSim Moco"
         yield f"{text} [@dembia2020], CasADi [@andersson2019] and IPOPT [@wachter2006]."
-        yield from _transcription(settings)
+        yield from _transcription(trials, settings)
         yield from _objective(settings)
     if "opensim" in physics:
         yield "Motions were stepped forward in time in OpenSim."
@@ -164,29 +176,50 @@ def _solving(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
         yield "Motions were stepped forward in time with the compiled form of the model."
 
 
-def _transcription(settings: object) -> Iterator[str]:
-    mesh = find_setting(settings, "mesh_intervals", "num_mesh_intervals", "intervals")
-    scheme = find_setting(settings, "transcription_scheme", "scheme")
+def _transcription(trials: Sequence[Trial], settings: object) -> Iterator[str]:
+    mesh = find_setting(settings, "mesh_intervals")
     if mesh is not None:
-        how = f" ({str(scheme).replace('_', ' ')} scheme)" if scheme else ""
-        yield f"Each problem had {mesh} mesh intervals{how}."
-    stride = find_setting(settings, "stride_time_bounds", "stride_time_range", "stride_time")
-    if isinstance(stride, (list, tuple)) and len(stride) == 2:
-        yield f"Stride time was optimised between {stride[0]:g} and {stride[1]:g} s."
-    elif isinstance(stride, (int, float)) and not isinstance(stride, bool):
-        yield f"Stride time was fixed at {stride:g} s."
+        tolerances = [
+            f"{words} tolerance {value:g}"
+            for name, words in (
+                ("convergence_tolerance", "convergence"),
+                ("constraint_tolerance", "constraint"),
+            )
+            if isinstance(value := find_setting(settings, name), (int, float))
+        ]
+        ending = f", {listed(tolerances)}" if tolerances else ""
+        yield f"Each problem had {mesh} mesh intervals{ending}."
+    stride = find_setting(settings, "stride_time")
+    if isinstance(stride, Mapping):
+        found = _span((t.info.provenance.get("stride_time", math.nan) for t in trials), "s")
+        if stride.get("fixed") is not None:
+            yield f"Stride time was imposed: {stride['fixed']:g} s."
+        elif "low" in stride and "high" in stride:
+            result = f"; it came out as {found}" if found else ""
+            yield (
+                f"Stride time was not imposed but optimised between {stride['low']:g} and "
+                f"{stride['high']:g} s{result}."
+            )
+    statuses = Counter(str(t.info.provenance["status"]) for t in trials if _status(t))
+    if statuses:
+        parts = [f"{status.replace('_', ' ')} ({count})" for status, count in statuses.items()]
+        yield f"Solver status, with the number of trials: {listed(parts)}."
+
+
+def _status(trial: Trial) -> bool:
+    return trial.info.physics == "moco" and bool(trial.info.provenance.get("status"))
 
 
 def _objective(settings: object) -> Iterator[str]:
-    weights = find_setting(settings, "weights", "objective_weights")
+    weights = find_setting(settings, "weights")
     if isinstance(weights, Mapping):
         terms = [
-            f"{str(name).replace('_', ' ')} ({value:g})"
+            f"{_TERMS.get(str(name), str(name).replace('_', ' '))} ({value:g})"
             for name, value in weights.items()
             if isinstance(value, (int, float)) and value
         ]
         if terms:
-            yield f"The objective summed, with these weights: {listed(terms)}."
+            yield f"The objective is a weighted sum (weights in brackets): {listed(terms)}."
 
 
 def _arms(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
@@ -266,9 +299,9 @@ def write_methods(
     ----------
     trials : what was walked; their info tells model, physics, subjects, walks and controllers
     study : ``configuration`` and ``provenance`` are searched for settings at any depth:
-        ``mesh_intervals``, ``transcription_scheme``, ``stride_time_bounds``, ``weights``,
-        ``exo`` with the device's limits, ``seed``, and OpenSim's version. What is not there is
-        not told.
+        ``mesh_intervals``, ``convergence_tolerance``, ``constraint_tolerance``, ``stride_time``
+        (``fixed``, ``low``, ``high``), ``weights``, ``exo`` with the device's limits, ``seed``,
+        and OpenSim's version. What is not there is not told.
     statistics : sentences about the statistics that were done
     bands : human bands were compared with
     """

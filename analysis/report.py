@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from osim_exo.analysis.compare import Comparison
 
-_SOLVER = ("solver_status", "status", "solver")
-
-
 @dataclass(frozen=True)
 class _Gate:
     """One quality gate over all trials."""
@@ -137,7 +134,9 @@ def _trial_rows(trials: Sequence[Trial]) -> list[dict[str, str]]:
     rows = []
     for info in (trial.info for trial in trials):
         hash_ = f" {info.model_hash[:12]}" if info.model_hash else ""
-        solver = next((info.provenance[k] for k in _SOLVER if info.provenance.get(k)), None)
+        status, count = info.provenance.get("status"), info.provenance.get("iterations")
+        solver = "" if status is None else str(status).replace("_", " ")
+        solver += "" if count is None else f", {count} iterations"
         rows.append(
             {
                 "name": info.name,
@@ -149,7 +148,7 @@ def _trial_rows(trials: Sequence[Trial]) -> list[dict[str, str]]:
                 "exo_mass": plain_value(info.exo_mass),
                 "seed": plain_value(info.seed),
                 "model": f"{info.model}{hash_}",
-                "solver": "" if solver is None else plain_value(solver),
+                "solver": solver,
             }
         )
     return rows
