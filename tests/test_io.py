@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from osim_exo.errors import DataError, InputError
 from osim_exo.io import (
@@ -320,3 +322,20 @@ def test_measured_files_that_do_not_fit_are_refused(tmp_path):
         read_measured(q, TrialInfo("m"), grf=grf, grf_prefixes={"r": "plate1_", "l": "plate2_"})
     with pytest.raises(InputError, match="cutoff_hz=900"):
         read_measured(q, TrialInfo("m"), cutoff_hz=900)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 400), st.integers(0, 400), st.binary(max_size=12), st.sampled_from("tx"))
+def test_damaged_text_files_give_numbers_or_a_data_error(tmp_path_factory, start, stop, junk, kind):
+    whole = (TRC.format(n=2, unit="mm") if kind == "x" else _table()).encode()
+    damaged = whole[: min(start, stop)] + junk + whole[max(start, stop) :]
+    path = tmp_path_factory.mktemp("damaged") / "file.txt"
+    path.write_bytes(damaged)
+    try:
+        if kind == "x":
+            assert np.isfinite(read_trc(path).time).all()
+        else:
+            table = read_table(path)
+            assert np.isfinite(table.channels.values).all() and np.isfinite(table.time).all()
+    except DataError as error:
+        assert str(path) in str(error)

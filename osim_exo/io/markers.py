@@ -75,6 +75,8 @@ def read_trc(path: str | Path) -> Markers:
     if not rows:
         raise DataError(f"{path}: no rows of numbers. At least one is needed.")
     values = np.array(rows)
+    if np.isinf(values).any() or np.isnan(values[:, 0]).any():
+        raise DataError(f"{path}: a time is NaN or a number is infinite. Export it again.")
     check_time(path, values[:, 0], next(_data_lines(lines))[0])
     return Markers(values[:, 0], names, factor * values[:, 1:].reshape(len(rows), len(names), 3))
 

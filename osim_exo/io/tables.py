@@ -167,7 +167,7 @@ def parse_rows(path: Path, lines: Sequence[str], first: int, width: int) -> Arra
 
 def check_time(path: Path, time: Array, first: int) -> None:
     """Raise a `DataError` where time does not increase; `first` is the first row's line number."""
-    back = np.flatnonzero(np.diff(time) <= 0)
+    back = np.flatnonzero(~(np.diff(time) > 0))
     if back.size:
         row = int(back[0]) + 1
         raise DataError(

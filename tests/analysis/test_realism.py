@@ -1,0 +1,56 @@
+"""Walks against the human bands: a measured human fits, signs and all."""
+
+from dataclasses import replace
+
+import pytest
+
+from osim_exo.analysis.realism import compare_to_humans, leg_length
+from osim_exo.errors import DataError
+from osim_exo.io import read_measured
+from osim_exo.trial import Channels, TrialInfo
+from tests.synthetic import replaced, walking_trial
+
+
+def test_measured_human_correlates_with_every_band_of_angle_force_moment(shared_data):
+    """A wrong sign between inverse dynamics and clinical curves would turn one negative."""
+    folder = shared_data / "gait10dof18musc"
+    trial = read_measured(
+        folder / "subject01_walk_IK.mot",
+        TrialInfo("m", body_mass=72.6, height=1.8, speed=1.135),
+        grf=folder / "subject01_walk_grf.mot",
+        moments=folder / "subject01_walk_ID.sto",
+    )
+    found = compare_to_humans(trial)
+    assert len(found) == 23
+    for name, least in (
+        ("hip_flexion", 0.95),
+        ("knee_flexion", 0.95),
+        ("ankle_dorsiflexion", 0.75),
+        ("grf_vertical", 0.95),
+        ("grf_anterior", 0.9),
+        ("hip_extension_moment", 0.75),
+        ("knee_extension_moment", 0.6),
+        ("ankle_plantarflexion_moment", 0.95),
+        ("hip_power", 0.6),
+        ("ankle_power", 0.5),
+    ):
+        for side in "rl":
+            assert found[f"{name}_{side}"].correlation > least, (name, side)
+
+
+def test_synthetic_walker_lies_in_the_bands_it_was_made_from():
+    found = compare_to_humans(walking_trial())
+    for name in ("hip_flexion_r", "knee_flexion_l", "grf_vertical_r", "pelvis_anterior_tilt"):
+        assert found[name].within_2_sd > 0.98
+
+
+def test_bands_need_height_and_speed():
+    assert leg_length(walking_trial(height=1.8)) == pytest.approx(0.954)
+    with pytest.raises(DataError, match="Set info.height"):
+        compare_to_humans(replaced(walking_trial(), height=float("nan")))
+    trial = walking_trial(n_strides=3)
+    values = trial.coordinates.values.copy()
+    values[:, trial.coordinates.names.index("pelvis_tx")] = 0.0
+    still = replace(trial, coordinates=Channels(trial.coordinates.names, values))
+    with pytest.raises(DataError, match="Set info.speed"):
+        compare_to_humans(replaced(still, speed=float("nan")))
