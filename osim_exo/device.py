@@ -136,11 +136,13 @@ class DeviceDynamics:
             # A ring: the newest command at `_newest`, the oldest one before it.
             self._commands = np.zeros((self._n_delay + 2, *self.shape))
             self._newest = 0
+            self._asked = np.zeros(self.shape)
             self._lagged = np.zeros(self.shape)
             self._torque = np.zeros(self.shape)
             return
         chosen = np.asarray(environments)
         self._commands[:, chosen] = 0.0
+        self._asked[chosen] = 0.0
         self._lagged[chosen] = 0.0
         self._torque[chosen] = 0.0
 
@@ -162,18 +164,26 @@ class DeviceDynamics:
         -------
         (n_env, n_joint) array, Nm
         """
-        limits, peak = self.limits, self.limits.max_torque
+        self.hold(command)
+        return self.advance(speed)
+
+    def hold(self, command: npt.ArrayLike) -> None:
+        """Take a command, (n_env, n_joint) array, Nm, for every `advance` until the next one."""
         asked = self._checked("command", command)
-        asked = np.where(np.isfinite(asked), _bounded(asked, peak), 0.0)
+        bounded = _bounded(asked, self.limits.max_torque)
+        self._asked = np.where(np.isfinite(asked), bounded, 0.0)
+
+    def advance(self, speed: npt.ArrayLike) -> Array:
+        """Advance by `dt` with the command that is held; otherwise as `step`."""
         self._newest = (self._newest - 1) % len(self._commands)
-        self._commands[self._newest] = asked
+        self._commands[self._newest] = self._asked
         self._lagged = (
             self._keep * self._lagged
             + self._older * self._commands[self._newest - 1]
             + self._newer * self._commands[self._newest - 2]
         )
-        change = _bounded(self._lagged - self._torque, limits.rate_limit * self.dt)
-        cap = power_cap(self._checked("speed", speed), limits)
+        change = _bounded(self._lagged - self._torque, self.limits.rate_limit * self.dt)
+        cap = power_cap(self._checked("speed", speed), self.limits)
         self._torque = _bounded(self._torque + change, cap)
         return self._torque.copy()
 
@@ -191,6 +201,7 @@ class DeviceDynamics:
                 "and number of environments and joints."
             )
         self._commands, self._newest = state.commands.copy(), 0
+        self._asked = self._commands[0].copy()
         self._lagged = state.lagged.copy()
         self._torque = state.torque.copy()
 

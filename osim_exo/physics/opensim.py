@@ -98,6 +98,7 @@ class OpenSimPhysics:
         gravity = float(np.linalg.norm(self._model.get_gravity().to_numpy()))
         self._body_weight = self._layout.weight - worn * gravity
         self._placement = Placement(self._osim, self._model, self._layout)
+        self._every = range(self._n_env)
         self._managers: list[Any] = [None] * self._n_env
         self._time = np.zeros(self._n_env)
         self._y = np.tile(self._placement.default, (self._n_env, 1))
@@ -251,21 +252,22 @@ class OpenSimPhysics:
         h, nq = self._control_dt / self._n_sub, self._layout.n_coordinate_state
         layout, y, failed = self._layout, self._y, failed.copy()
         rates = np.zeros_like(y)
+        speed_rates = rates[:, nq : 2 * nq]
+        if self._device is not None:
+            self._device.hold(command)
         for k in range(self._n_sub):
             if self._device is not None:
-                torque = self._device.step(command, y[:, layout.exo_speeds])
+                torque = self._device.advance(y[:, layout.exo_speeds])
                 self._controls[:, layout.exo_controls] = torque / layout.optimal_torque
-            for env in range(self._n_env):
-                rates[env] = 0.0
-                if not failed[env]:
-                    try:
-                        rates[env] = self._rates(env, k * h, new_controls=k == 0)
-                    except RuntimeError:
-                        failed[env] = True
-            # Speeds first, then positions with the new speeds.
-            y[:, nq : 2 * nq] += h * rates[:, nq : 2 * nq]
-            y[:, :nq] += h * (rates[:, :nq] + h * rates[:, nq : 2 * nq])
-            y[:, 2 * nq :] += h * rates[:, 2 * nq :]
+            for env in np.flatnonzero(~failed).tolist() if failed.any() else self._every:
+                try:
+                    rates[env] = self._rates(env, k * h, new_controls=k == 0)
+                except RuntimeError:
+                    rates[env] = 0.0
+                    failed[env] = True
+            # Speeds and muscle states first, then positions with the new speeds.
+            y[:, nq:] += h * rates[:, nq:]
+            y[:, :nq] += h * rates[:, :nq] + h**2 * speed_rates
         return failed
 
     def _rates(self, env: int, since: float, new_controls: bool) -> Array:
