@@ -110,7 +110,7 @@ class Arm:
 
 
 def _rank(condition: str) -> int:
-    return CONDITIONS.index(condition) if condition in CONDITIONS else len(CONDITIONS)  # type: ignore[arg-type]
+    return CONDITIONS.index(condition) if condition in CONDITIONS else len(CONDITIONS)
 
 
 def find_arms(identities: Iterable[tuple[str, str, str]]) -> tuple[Arm, ...]:
@@ -154,9 +154,7 @@ def walk_of(info: TrialInfo) -> Walk:
 
 def sort_walks(walks: Iterable[Walk]) -> tuple[Walk, ...]:
     """Every walk once: level first, then by steepness; by speed within a slope."""
-    return tuple(
-        sorted(set(walks), key=lambda w: (abs(w.slope_deg), -w.slope_deg, w.speed or 0.0))
-    )
+    return tuple(sorted(set(walks), key=lambda w: (abs(w.slope_deg), -w.slope_deg, w.speed or 0.0)))
 
 
 def pick(trials: Sequence[Trial], walk: Walk | None = None, arm: Arm | None = None) -> list[Trial]:

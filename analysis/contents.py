@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from osim_exo.analysis.arm_curves import gather, human_bands
 from osim_exo.analysis.arms import Arm, Walk, arms_of, pick, sort_walks, walk_of
-from osim_exo.analysis.arm_curves import ArmCurves, gather, human_bands
-from osim_exo.analysis.figures import (
-    FORCE_PANELS,
-    JOINT_PANELS,
-    Bar,
-    change_figure,
-    cycle_figure,
-    exo_figure,
-    metabolic_figure,
-    muscle_figure,
-    walk_figure,
-)
 from osim_exo.analysis.findings import (
     METRICS,
     Findings,
     TableRow,
     metric_label,
     table,
-    value_bar,
     walks_of_rows,
 )
-from osim_exo.analysis.inference import (
-    TestRow,
-    cluster_words,
-    marks,
-    statistics_sentences,
-    test_rows,
-)
-from osim_exo.analysis.metabolics import BASAL_COEFFICIENT
+from osim_exo.analysis.inference import EffectRow, effect_rows, statistics_sentences
 from osim_exo.analysis.methods import Methods, has_metabolics, write_methods
-from osim_exo.analysis.summary import Summary, WalkRow, across, summarise, walk_rows
-from osim_exo.trial import Array, Trial
+from osim_exo.analysis.overview import WalkRow, across, walk_rows
+from osim_exo.analysis.plates import (
+    Drawing,
+    change_plates,
+    cycle_plates,
+    metabolic_plates,
+    overview_plates,
+)
+from osim_exo.analysis.summary import Summary, summarise
+from osim_exo.trial import Trial
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from osim_exo.analysis.compare import Comparison
 
 MANY_WALKS = 4
 """With more walks than this the figures show means only: a page must stay quick to open."""
-
-_RATES = {
-    "Bhargava 2004": "metabolic_rate_bhargava2004",
-    "Umberger 2010": "metabolic_rate_umberger2010",
-}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure with its title and caption.
-
-    Attributes
-    ----------
-    key : unique within the report; letters, digits and ``-``
-    """
-
-    key: str
-    title: str
-    caption: str
-    figure: Figure
 
 
 @dataclass(frozen=True)
@@ -85,7 +52,7 @@ class Part:
     arms: tuple[Arm, ...]
     tables: tuple[tuple[str, str, tuple[TableRow, ...]], ...]
     further: tuple[TableRow, ...]
-    tests: tuple[TestRow, ...]
+    tests: tuple[EffectRow, ...]
     drawings: tuple[Drawing, ...]
     problems: tuple[str, ...]
 
@@ -120,90 +87,6 @@ def _units(comparison: Comparison, trials: Sequence[Trial]) -> tuple[str, str]:
     return "virtual subject", "virtual subjects"
 
 
-def _metabolic(findings: Findings, key: str) -> Iterator[Drawing]:
-    rates = {}
-    for model, metric in _RATES.items():
-        found = [(arm, findings.value(metric, arm)) for arm in findings.arms]
-        rates[model] = [(arm, value_bar(row)) for arm, row in found if row]
-    figure = metabolic_figure(rates, BASAL_COEFFICIENT)
-    if figure:
-        spread = " Whiskers: 95 % interval of the mean." if findings.units > 1 else ""
-        yield Drawing(
-            f"{key}-metabolic",
-            "Gross metabolic rate",
-            "Per kilogram of body mass without the device, by two metabolic models on the same "
-            f"muscle states; the hatched basal part is the same in every arm.{spread}",
-            figure,
-        )
-
-
-def _changes(findings: Findings, key: str) -> Iterator[Drawing]:
-    arms: Sequence[Arm | None] = findings.assisted() or [None]
-    for i, arm in enumerate(arms):
-        figure = change_figure(findings.changes(arm))
-        if figure:
-            spread = "Whiskers: 95 % interval." if findings.units > 1 else "One unit: no interval."
-            name = f", {arm.label}" if arm and len(arms) > 1 else ""
-            yield Drawing(
-                f"{key}-change-{i}",
-                f"Mass penalty, torque benefit and net change{name}",
-                f"Percent of the comparator, mean of the units' own changes. {spread}",
-                figure,
-            )
-
-
-def _side_words(slope_deg: float, bands: Mapping[str, Any]) -> str:
-    text = "Right leg; mean over subjects or seeds. Dotted: toe off."
-    if not bands:
-        return f"{text} Speed or height is not known, so no human band is drawn."
-    ground = "" if slope_deg == 0.0 else " on level ground, here on a slope for orientation only"
-    return (
-        f"{text} Grey: human mean ± 1 and 2 SD at the same dimensionless speed{ground} "
-        "(Schwartz 2008)."
-    )
-
-
-def _cycles(
-    comparison: Comparison,
-    curves: Sequence[ArmCurves],
-    bands: Mapping[str, tuple[Array, Array]],
-    walk: Walk,
-    each: bool,
-) -> Iterator[Drawing]:
-    words, key = _side_words(walk.slope_deg, bands), walk.key
-    found, tests = marks(comparison, walk), cluster_words(comparison, walk)
-    zero = "Zero percent is right heel strike."
-    for name, title, caption, figure in (
-        (
-            "joints",
-            "Joint angles, moments and powers",
-            f"Internal moments and powers of the body, the exo's not included. {words} {tests}",
-            cycle_figure(JOINT_PANELS, curves, bands, marks=found, each=each),
-        ),
-        (
-            "forces",
-            "Ground reaction force and pelvis",
-            f"In weights of the body without the device. {words}",
-            cycle_figure(FORCE_PANELS, curves, bands, row_height=2.2, each=each),
-        ),
-        (
-            "muscles",
-            "Muscle activations",
-            f"Right leg, 0 to 1; every muscle has its own scale. {zero} {tests}",
-            muscle_figure(curves, marks=found, each=each),
-        ),
-        (
-            "exo",
-            "Exo torque and power",
-            f"Right side. {zero} Torque is positive in the direction that is named; power is "
-            "positive where the exo drives the body.",
-            exo_figure(curves, each=each),
-        ),
-    ):
-        if figure:
-            yield Drawing(f"{key}-{name}", title, caption, figure)
-
-
 def _tables(findings: Findings) -> tuple[tuple[str, str, tuple[TableRow, ...]], ...]:
     names = [name for name in findings.metrics if name in METRICS]
     arms = findings.assisted()
@@ -214,7 +97,8 @@ def _tables(findings: Findings) -> tuple[tuple[str, str, tuple[TableRow, ...]], 
         "in percent of the comparator, mean of the units' own changes."
     )
     tables = []
-    for arm in arms or [None]:
+    shown: Sequence[Arm | None] = arms or [None]
+    for arm in shown:
         rows = tuple(table(findings, names, arm))
         several = arm is not None and len(arms) > 1
         title = f"Comparison, {arm.label}" if arm and several else "Comparison"
@@ -234,9 +118,9 @@ def _part(
     own = pick(trials, walk)
     curves, problems = gather(own, arms)
     drawings = (
-        *_changes(findings, walk.key),
-        *_metabolic(findings, walk.key),
-        *_cycles(comparison, curves, human_bands(own), walk, each),
+        *change_plates(findings, walk.key),
+        *metabolic_plates(findings, walk.key),
+        *cycle_plates(comparison, curves, human_bands(own), walk, each),
     )
     others = [name for name in findings.metrics if name not in METRICS]
     first = next(iter(findings.assisted()), None)
@@ -245,24 +129,10 @@ def _part(
         findings.arms,
         _tables(findings),
         tuple(table(findings, others, first)),
-        tuple(test_rows(comparison, walk)),
+        tuple(effect_rows(comparison, walk)),
         drawings,
         tuple(problems),
     )
-
-
-def _overview(all_findings: Sequence[Findings]) -> Iterator[Drawing]:
-    """Metrics over speed and slope, where there are several walks."""
-    for metric, unit in (("metabolic_rate_bhargava2004", "W/kg"), ("cost_of_transport", "J/kg/m")):
-        values: dict[Walk, list[tuple[Arm, Bar]]] = {}
-        for findings in all_findings:
-            rows = [(arm, findings.value(metric, arm)) for arm in findings.arms]
-            values[findings.walk] = [(arm, value_bar(row)) for arm, row in rows if row]
-        figure = walk_figure(f"{metric_label(metric).split(' (')[0]}, {unit}", values)
-        if figure:
-            title = f"{metric_label(metric)} over speed and slope"
-            key = metric.replace("_", "-")
-            yield Drawing(f"overview-{key}", title, "Slopes in degrees and percent grade.", figure)
 
 
 def _facts(
@@ -325,7 +195,7 @@ def build(
         walk_rows=tuple(row for findings in found for row in walk_rows(findings)),
         summaries=tuple(summarise(findings, units) for findings in found),
         notes=tuple(notes),
-        overview=tuple(_overview(found)),
+        overview=tuple(overview_plates(found)),
         parts=parts,
         methods=methods,
         missing=tuple(

@@ -19,6 +19,9 @@ MUTED = "#5c6675"
 GRID = "#dfe3e8"
 BAND = "#b9c0ca"
 
+WIDTH = 9.6
+"""Inches; a page shows figures at about 1.5 times this size."""
+
 VARIABLES: Mapping[str, str] = {
     INK: "ink",
     MUTED: "muted",
@@ -118,8 +121,12 @@ def svg(figure: Figure, identifier: str, description: str) -> str:
     for colour, name in VARIABLES.items():
         text = text.replace(colour, f"var(--{name}, {colour})")
     label = f'role="img" aria-label="{escape(description, quote=True)}"'
-    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?)height="[^"]*" width="[^"]*"',
-                  rf"\g<1>\g<2> {label}", text, count=1)
+    return re.sub(
+        r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?)height="[^"]*" width="[^"]*"',
+        rf"\g<1>\g<2> {label}",
+        text,
+        count=1,
+    )
 
 
 def _shorten(text: str) -> str:

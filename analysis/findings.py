@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from osim_exo.analysis.arms import Arm, Walk, find_arms, muscle_label, sort_walks
-from osim_exo.analysis.figures import Bar, Change
+from osim_exo.analysis.bars import Bar, Change
 
 Row = Mapping[str, Any]
 
@@ -63,9 +63,7 @@ def row_walk(row: Row) -> Walk:
 
 def pooled(rows: Iterable[Row]) -> list[Row]:
     """Rows of all units together."""
-    return [
-        row for row in rows if row["group"]["subject"] is None and row["group"]["seed"] is None
-    ]
+    return [row for row in rows if row["group"]["subject"] is None and row["group"]["seed"] is None]
 
 
 def value_bar(row: Row) -> Bar:

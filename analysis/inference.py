@@ -20,7 +20,7 @@ _MARKS: Mapping[str, tuple[str, int]] = {"no_exo": ("#4d5663", 0), "zero_torque"
 
 
 @dataclass(frozen=True)
-class TestRow:
+class EffectRow:
     """Effect size and test of one metric between two arms, as texts."""
 
     metric: str
@@ -59,14 +59,14 @@ def _contrast(row: Mapping[str, Any]) -> str:
     return f"{first} − {CONDITION_LABELS.get(row['comparator'], row['comparator'])}"
 
 
-def test_rows(comparison: Comparison, walk: Walk) -> Iterator[TestRow]:
+def effect_rows(comparison: Comparison, walk: Walk) -> Iterator[EffectRow]:
     """Effect sizes and tests of the first table's metrics at one walk."""
     rows = [row for row in comparison.statistics if _at(row, walk) and row["name"] in METRICS]
     for name in METRICS:
         for row in (r for r in rows if r["name"] == name):
             low, high = row["ci_low"], row["ci_high"]
             span = "–" if low is None else f"{_figures(low)} to {_figures(high)}"
-            yield TestRow(
+            yield EffectRow(
                 metric_label(name), _contrast(row), row["n"], _figures(row["mean_change"]), span,
                 _number(row["cohen_dz"]), _number(row["hedges_g"]), _p(row["p_value"]),
                 _p(row["p_holm"]),
@@ -105,9 +105,9 @@ def cluster_words(comparison: Comparison, walk: Walk) -> str:
     if min(smallest) > ALPHA:
         return f"No test can reach p = {ALPHA:g} with n = {n} (smallest p {_p(min(smallest))})."
     words = (
-        "Bars along the top: the assisted arm differs from no exo (grey, upper) or from zero torque "
-        f"(orange, lower), cluster permutation test of both legs' mean, p ≤ {ALPHA:g} after Holm's "
-        "correction."
+        "Bars along the top: the assisted arm differs from no exo (grey, upper) or from zero "
+        "torque (orange, lower), cluster permutation test of both legs' mean, "
+        f"p ≤ {ALPHA:g} after Holm's correction."
     )
     return words if marks(comparison, walk) else f"{words} There is no such stretch."
 
@@ -125,9 +125,9 @@ def statistics_sentences(comparison: Comparison, units: tuple[str, str]) -> list
     ]
     if comparison.statistics:
         sentences.append(
-            "Metrics were tested with sign-flip permutation [@nichols2002]; effect sizes are Cohen's "
-            "dz and Hedges' g of paired data. Within a family of muscles or joints p-values are "
-            "corrected after Holm [@holm1979]."
+            "Metrics were tested with sign-flip permutation [@nichols2002]; effect sizes are "
+            "Cohen's dz and Hedges' g of paired data. Within a family of muscles or joints "
+            "p-values are corrected after Holm [@holm1979]."
         )
     if any(row["p_value"] is not None for row in comparison.curves):
         sentences.append(

@@ -1,4 +1,4 @@
-"""The methods paragraph of a report: only what the trials and the study's settings show was done."""
+"""The methods paragraph of a report: only what trials and settings show was done."""
 
 from __future__ import annotations
 
@@ -166,7 +166,9 @@ def _solving(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     physics = {t.info.physics for t in trials}
     settings = study.get("configuration")
     if "moco" in physics:
-        text = "Gaits were solved as optimal control problems by direct collocation with OpenSim Moco"
+        text = (
+            "Gaits were solved as optimal control problems by direct collocation with OpenSim Moco"
+        )
         yield f"{text} [@dembia2020], CasADi [@andersson2019] and IPOPT [@wachter2006]."
         yield from _transcription(trials, settings)
         yield from _objective(settings)
@@ -279,8 +281,8 @@ def _measures(trials: Sequence[Trial], bands: bool) -> Iterator[str]:
     if any(len(t.moments) for t in trials):
         yield (
             "Biological positive joint power is the positive part of joint moment times joint "
-            "speed at hip, knee and ankle of both legs, mean over the stride; the moments are those "
-            "of muscles and passive structures, and exo power is counted apart."
+            "speed at hip, knee and ankle of both legs, mean over the stride; the moments are "
+            "those of muscles and passive structures, and exo power is counted apart."
         )
     if {t.info.condition for t in trials} >= {"zero_torque", "assisted"}:
         yield (

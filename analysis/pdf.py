@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osim_exo.analysis.contents import Contents, Drawing, Part, build
+from osim_exo.analysis.contents import Contents, Part, build
 from osim_exo.analysis.drawing import INK, MUTED, new_figure, style
+from osim_exo.analysis.plates import Drawing
 from osim_exo.analysis.report import compact, gate_table, report_path
 from osim_exo.errors import MissingExtraError
 from osim_exo.files import write_bytes
@@ -128,6 +129,8 @@ def _text_pages(lines: Sequence[Line]) -> Iterator[Figure]:
 
 def _captioned(drawing: Drawing) -> Figure:
     """The figure on a page of its own, in its own size at the top, its caption below."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     figure = drawing.figure
     width, height = figure.get_size_inches()
     caption = textwrap.wrap(f"{drawing.title}. {drawing.caption}", 150)
@@ -139,7 +142,7 @@ def _captioned(drawing: Drawing) -> Figure:
     share = min((height - 0.3) / PAGE[1], 0.8)
     left, bottom = _MARGIN / PAGE[0], top - 0.3 / PAGE[1] - share
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(left, bottom, min(width / PAGE[0], 1.0 - 2 * left), share))
     figure.text(left, bottom - 0.02, "\n".join(caption), va="top", fontsize=8.5, color=MUTED)
     return figure
@@ -169,7 +172,10 @@ def write_pdf(
         raise MissingExtraError("matplotlib", "sim") from error
     contents = build(comparison, trials, study)
     buffer = io.BytesIO()
-    with style(), PdfPages(buffer, metadata={"Title": contents.title, "CreationDate": None}) as pages:
+    with (
+        style(),
+        PdfPages(buffer, metadata={"Title": contents.title, "CreationDate": None}) as pages,
+    ):
         for figure in _text_pages(list(_summary(contents))):
             pages.savefig(figure)
         for drawing in contents.overview:

@@ -45,6 +45,11 @@ def page_text(name: str) -> str:
     return resources.files("osim_exo.analysis").joinpath(name).read_text(encoding="utf-8")
 
 
+def player_script() -> str:
+    """The script of every player in a page; it stands after their markup."""
+    return page_text("walker.js") + page_text("player.js")
+
+
 def safe_json(data: object) -> str:
     """JSON that cannot end or open any element when it stands inside a ``<script>`` element."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -76,7 +81,9 @@ def _whole(values: Array, scale: float) -> list[int]:
 
 def _landmark_names(trial: Trial) -> list[str]:
     """Landmarks with an x and a y, in the order of the trial."""
-    names = [n[:-2] for n in trial.points.names if n.endswith(".x") and f"{n[:-2]}.y" in trial.points]
+    names = [
+        n[:-2] for n in trial.points.names if n.endswith(".x") and f"{n[:-2]}.y" in trial.points
+    ]
     return [n for n in names if not n.startswith("muscle/")]
 
 
@@ -231,7 +238,9 @@ def player_data(trials: Sequence[Trial], *, frames: int = FRAMES) -> dict[str, A
         entry["exo_limit"] = max(peak / _TORQUE, 1.0)
     names = (m["name"] for t in data for m in t["muscles"] if "activation" in m)
     bases = dict.fromkeys(re.sub(r"_(r|l)$", "", name) for name in names)
-    active = max((max(m["activation"]) for t in data for m in t["muscles"] if "activation" in m), default=0)
+    active = max(
+        (max(m["activation"]) for t in data for m in t["muscles"] if "activation" in m), default=0
+    )
     return {
         "scale": colour_scale(),
         "activation_limit": min(max(math.ceil(active / _SHARE * 10) / 10, 0.3), 1.0),
@@ -257,7 +266,7 @@ def _context(trials: Sequence[Trial], data: Mapping[str, Any]) -> dict[str, Any]
 def player_markup(trials: Sequence[Trial], *, frames: int = FRAMES, name: str = "player") -> str:
     """The player's HTML with its data; empty where no trial holds landmarks.
 
-    The page must carry ``player.css`` and, after this, ``player.js`` (see `page_text`).
+    The page must carry ``player.css`` (`page_text`) and, after this, `player_script`.
 
     Parameters
     ----------

@@ -5,16 +5,22 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osim_exo import __version__
-from osim_exo.analysis.arms import arms_of
 from osim_exo.analysis.bibliography import CITATION, Reference, bibtex
-from osim_exo.analysis.contents import Contents, Drawing, build
+from osim_exo.analysis.contents import Contents, build
 from osim_exo.analysis.drawing import VARIABLES, svg
-from osim_exo.analysis.player import MAX_TRIALS, page_text, playable, player_markup
+from osim_exo.analysis.plates import Drawing
+from osim_exo.analysis.player import (
+    MAX_TRIALS,
+    page_text,
+    playable,
+    player_markup,
+    player_script,
+)
 from osim_exo.errors import MissingExtraError
 from osim_exo.files import write_text
 from osim_exo.trial import Trial
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from osim_exo.analysis.compare import Comparison
+
 
 @dataclass(frozen=True)
 class _Gate:
@@ -59,7 +66,9 @@ def flattened(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(settings, Mapping):
         for name, value in settings.items():
             yield from flattened(value, f"{prefix}.{name}" if prefix else str(name))
-    elif isinstance(settings, (list, tuple)) and any(isinstance(i, (Mapping, list)) for i in settings):
+    elif isinstance(settings, (list, tuple)) and any(
+        isinstance(i, (Mapping, list)) for i in settings
+    ):
         for i, value in enumerate(settings):
             yield from flattened(value, f"{prefix}[{i}]")
     else:
@@ -86,7 +95,9 @@ def _span(values: Sequence[object]) -> str:
 def _failure(trial: str, gate: Mapping[str, Any], known: str) -> str:
     """One failed gate; its explanation only where it is not the one that already stands there."""
     own = str(gate.get("explanation") or "")
-    return f"{trial}: {plain_value(gate.get('value'))}" + (f" ({own})" if own not in ("", known) else "")
+    return f"{trial}: {plain_value(gate.get('value'))}" + (
+        f" ({own})" if own not in ("", known) else ""
+    )
 
 
 def gate_table(gates: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any] | None:
@@ -237,7 +248,7 @@ def _context(contents: Contents, bib_name: str) -> dict[str, Any]:
         "question": contents.question,
         "facts": contents.facts,
         "css": Markup(page_text("report.css") + (page_text("player.css") if player else "")),
-        "script": Markup(page_text("player.js") if player else ""),
+        "script": Markup(player_script() if player else ""),
         "tiles": single.tiles if single else (),
         "across": contents.across,
         "walk_rows": contents.walk_rows,

@@ -21,7 +21,9 @@ _MODELS = {
     "metabolic_rate_bhargava2004": "Bhargava 2004",
     "metabolic_rate_umberger2010": "Umberger 2010",
 }
-_PRIMARY = "metabolic_rate_bhargava2004"
+PRIMARY = "metabolic_rate_bhargava2004"
+"""The metric that a report speaks of first."""
+
 _COMPARATORS = {"no_exo": "walking without the exo", "zero_torque": "wearing it with zero torque"}
 
 
@@ -32,20 +34,6 @@ class Tile:
     about: str
     number: str
     detail: str
-
-
-@dataclass(frozen=True)
-class WalkRow:
-    """One walk in the overview of several: changes of the gross metabolic rate as texts."""
-
-    key: str
-    title: str
-    arm: str
-    net: str
-    benefit: str
-    penalty: str
-    ratio: str
-    doubtful: bool
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,8 @@ def where(findings: Findings) -> str:
     if walk.slope_deg == 0.0:
         return f"{speed} on level ground"
     way = "uphill" if walk.slope_deg > 0 else "downhill"
-    return f"{speed}, {abs(walk.slope_deg):g}° {way} ({grade_percent(abs(walk.slope_deg)):.1f} % grade)"
+    steep = abs(walk.slope_deg)
+    return f"{speed}, {steep:g}° {way} ({grade_percent(steep):.1f} % grade)"
 
 
 def _uncertainty(row: Row, unit: str) -> str:
@@ -99,16 +88,16 @@ def _clear(row: Row) -> str:
 
 
 def _metabolic(findings: Findings, arm: Arm, unit: str) -> list[str]:
-    net = findings.change(_PRIMARY, "net", arm)
-    benefit = findings.change(_PRIMARY, "torque benefit", arm)
-    penalty = findings.change(_PRIMARY, "mass penalty", arm)
+    net = findings.change(PRIMARY, "net", arm)
+    benefit = findings.change(PRIMARY, "torque benefit", arm)
+    penalty = findings.change(PRIMARY, "mass penalty", arm)
     sentences = []
     name = _assisted_name(findings, arm)
     for row, comparator in ((net, "no_exo"), (benefit, "zero_torque")):
         if row:
             sentences.append(
-                f"{where(findings)}, walking with {name} costs {_amount(row)} gross metabolic power "
-                f"than {_COMPARATORS[comparator]} (Bhargava 2004; {_uncertainty(row, unit)})."
+                f"{where(findings)}, walking with {name} costs {_amount(row)} gross metabolic "
+                f"power than {_COMPARATORS[comparator]} (Bhargava 2004; {_uncertainty(row, unit)})."
                 f"{_clear(row)}"
             )
             break
@@ -121,12 +110,17 @@ def _metabolic(findings: Findings, arm: Arm, unit: str) -> list[str]:
             "do not add up exactly."
         )
     elif penalty and not net:
-        sentences.append(
-            f"{where(findings)}, wearing the exo with zero torque costs {_amount(penalty)} gross "
-            f"metabolic power than walking without it (Bhargava 2004; {_uncertainty(penalty, unit)})."
-        )
+        sentences.append(_worn(findings, penalty, unit))
     sentences += _second_opinion(findings, arm)
     return sentences
+
+
+def _worn(findings: Findings, penalty: Row, unit: str) -> str:
+    return (
+        f"{where(findings)}, wearing the exo with zero torque costs {_amount(penalty)} gross "
+        "metabolic power than walking without it (Bhargava 2004; "
+        f"{_uncertainty(penalty, unit)})."
+    )
 
 
 def _assisted_name(findings: Findings, arm: Arm) -> str:
@@ -142,8 +136,8 @@ def _second_opinion(findings: Findings, arm: Arm) -> list[str]:
             a, b = first["change_percent"], second["change_percent"]
             agree = "agree on the direction" if a * b >= 0 else "disagree on the direction"
             return [
-                f"The two metabolic models {agree}: {signed(a)} % (Bhargava 2004) and {signed(b)} % "
-                f"(Umberger 2010), both assisted against {comparator}."
+                f"The two metabolic models {agree}: {signed(a)} % (Bhargava 2004) and "
+                f"{signed(b)} % (Umberger 2010), both assisted against {comparator}."
             ]
     return []
 
@@ -176,7 +170,8 @@ def _exo(findings: Findings, arm: Arm) -> list[str]:
     return [f"{text}; that is too little for an energy ratio."]
 
 
-def _flags(findings: Findings, arm: Arm) -> list[str]:
+def doubts(findings: Findings, arm: Arm) -> list[str]:
+    """Reasons to doubt what was found in an arm: too large a saving or energy ratio."""
     flags = []
     ratio = findings.value("energy_ratio", arm)
     if ratio and ratio["value"] > LARGE_RATIO:
@@ -189,9 +184,9 @@ def _flags(findings: Findings, arm: Arm) -> list[str]:
             row = findings.change(metric, part, arm)
             if row and row["change_percent"] < -LARGE_SAVING:
                 flags.append(
-                    f"The saving of {-row['change_percent']:.1f} % against {comparator} ({model}) is "
-                    f"above {LARGE_SAVING:g} %. Simulations promise more than people gain; treat it "
-                    "as an upper bound, not as a prediction."
+                    f"The saving of {-row['change_percent']:.1f} % against {comparator} "
+                    f"({model}) is above {LARGE_SAVING:g} %. Simulations promise more than people "
+                    "gain; treat it as an upper bound, not as a prediction."
                 )
     return flags
 
@@ -199,9 +194,9 @@ def _flags(findings: Findings, arm: Arm) -> list[str]:
 def alone(findings: Findings, unit_one: str) -> str:
     """Why one unit gives neither interval nor p-value."""
     return (
-        f"There is one {unit_one}, so no interval and no p-value is given: a simulation that is run "
-        "again gives the same number, and strides of one walker are not independent. The numbers "
-        "say what this one model does, not what people do."
+        f"There is one {unit_one}, so no interval and no p-value is given: a simulation that is "
+        "run again gives the same number, and strides of one walker are not independent. The "
+        "numbers say what this one model does, not what people do."
     )
 
 
@@ -212,13 +207,17 @@ def _tiles(findings: Findings, arm: Arm | None) -> list[Tile]:
         ("torque benefit", "assisted against zero torque"),
         ("mass penalty", "zero torque against no exo"),
     ):
-        row = findings.change(_PRIMARY, part, arm)
+        row = findings.change(PRIMARY, part, arm)
         if row:
             span = interval(change_bar(row))
-            spread = f"95 % interval {span} %, n = {row['n']}" if span else f"n = {row['n']}, no interval"
+            spread = (
+                f"95 % interval {span} %, n = {row['n']}"
+                if span
+                else f"n = {row['n']}, no interval"
+            )
             about = {"net": "Metabolic rate"}.get(part, part.capitalize())
             number = f"{signed(row['change_percent'])} %"
-            tiles.append(Tile(about, number, _tied(f"{detail}; {spread}; Bhargava 2004")))
+            tiles.append(Tile(about, number, tied(f"{detail}; {spread}; Bhargava 2004")))
     ratio = findings.value("energy_ratio", arm) if arm else None
     if ratio:
         detail = "metabolic W saved per exo positive W; above 4 is implausible"
@@ -242,15 +241,11 @@ def summarise(findings: Findings, units: Sequence[str]) -> Summary:
         sentences += _metabolic(findings, arm, many)
         sentences += _muscles(findings, arm, many)
         sentences += _exo(findings, arm)
-        flags += _flags(findings, arm)
+        flags += doubts(findings, arm)
     if not arms:
-        penalty = findings.change(_PRIMARY, "mass penalty")
+        penalty = findings.change(PRIMARY, "mass penalty")
         if penalty:
-            sentences.append(
-                f"{where(findings)}, wearing the exo with zero torque costs {_amount(penalty)} gross "
-                "metabolic power than walking without it (Bhargava 2004; "
-                f"{_uncertainty(penalty, many)})."
-            )
+            sentences.append(_worn(findings, penalty, many))
         else:
             names = ", ".join(arm.label for arm in findings.arms) or "nothing"
             sentences.append(f"{where(findings)} there is nothing to compare: {names} was walked.")
@@ -258,74 +253,10 @@ def summarise(findings: Findings, units: Sequence[str]) -> Summary:
         sentences.append(alone(findings, one))
     tiles = _tiles(findings, arms[0] if arms else None)
     return Summary(
-        findings.walk.title, tuple(map(_tied, sentences)), tuple(map(_tied, flags)), tuple(tiles)
+        findings.walk.title, tuple(map(tied, sentences)), tuple(map(tied, flags)), tuple(tiles)
     )
 
 
-def _tied(text: str) -> str:
+def tied(text: str) -> str:
     """The text with numbers tied to what follows them, so that no line ends between."""
     return text.replace(" %", "\u00a0%").replace("n = ", "n\u00a0=\u00a0")
-
-
-def across(all_findings: Sequence[Findings], units: Sequence[str]) -> tuple[str, ...]:
-    """Sentences about several walks together; empty for one walk or where nothing was compared."""
-    if len(all_findings) < 2:
-        return ()
-    sentences = []
-    for part, comparator in (("net", "no exo"), ("torque benefit", "zero torque")):
-        rows = [
-            (findings, row)
-            for findings in all_findings
-            for arm in findings.assisted()
-            if (row := findings.change(_PRIMARY, part, arm))
-        ]
-        if rows:
-            sentences.append(_range(rows, comparator, units[1]))
-    n = max(findings.units for findings in all_findings)
-    if n == 1:
-        sentences.append(alone(all_findings[0], units[0]))
-    return tuple(map(_tied, sentences))
-
-
-def _range(rows: Sequence[tuple[Findings, Row]], comparator: str, unit: str) -> str:
-    ordered = sorted(rows, key=lambda pair: pair[1]["change_percent"])
-    (best, low), (worst, high) = ordered[0], ordered[-1]
-    text = (
-        f"Against {comparator}, assistance changes gross metabolic power (Bhargava 2004) by "
-        f"{signed(low['change_percent'])} % ({best.walk.title}) to "
-        f"{signed(high['change_percent'])} % ({worst.walk.title})"
-    )
-    known = [change_bar(row) for _, row in rows if row["change_ci_high"] is not None]
-    if len(known) < len(rows):
-        return f"{text}; n = {max(row['n'] for _, row in rows)}, no interval."
-    less = sum(bar.high is not None and bar.high < 0 for bar in known)
-    n = min(row["n"] for _, row in rows)
-    return f"{text}; in {less} of {len(rows)} cases the 95 % interval lies below zero (n = {n} {unit})."
-
-
-def walk_rows(findings: Findings) -> list[WalkRow]:
-    """Rows of one walk in the overview of several, one per assisted arm."""
-
-    def text(part: str, arm: Arm | None) -> str:
-        row = findings.change(_PRIMARY, part, arm)
-        if not row:
-            return "–"
-        span = interval(change_bar(row))
-        return _tied(f"{signed(row['change_percent'])} %{f' ({span})' if span else ''}")
-
-    rows = []
-    for arm in findings.assisted() or [None]:
-        ratio = findings.value("energy_ratio", arm) if arm else None
-        rows.append(
-            WalkRow(
-                findings.walk.key,
-                findings.walk.title,
-                arm.label if arm else "–",
-                text("net", arm),
-                text("torque benefit", arm),
-                text("mass penalty", arm),
-                f"{ratio['value']:.2f}" if ratio else "–",
-                bool(arm and _flags(findings, arm)),
-            )
-        )
-    return rows

@@ -31,7 +31,7 @@ def page(folder, trials):
         "<!doctype html><html><head><meta charset=utf-8><title>player</title>"
         "<link rel=icon href='data:,'>"
         f"<style>{player.page_text('player.css')}</style></head><body>"
-        f"{player.player_markup(trials)}<script>{player.page_text('player.js')}</script>"
+        f"{player.player_markup(trials)}<script>{player.player_script()}</script>"
         "</body></html>"
     )
     path = folder / "player.html"
@@ -131,7 +131,9 @@ def test_whole_subjects_are_left_out_of_too_large_a_study():
     trials = [t for slope in (-5.0, 0.0, 5.0) for t in three_arms(8, slope_deg=slope)]
     shown = player.playable(trials)
     assert len(shown) <= player.MAX_TRIALS
-    per_subject = {s: sum(t.info.subject == s for t in shown) for s in {t.info.subject for t in shown}}
+    per_subject = {
+        s: sum(t.info.subject == s for t in shown) for s in {t.info.subject for t in shown}
+    }
     assert set(per_subject.values()) == {9}
 
 
