@@ -124,7 +124,7 @@ class Physics(Protocol):
 
         Parameters
         ----------
-        excitations : (n_env, n_muscle) array, 0 to 1; clipped
+        excitations : (n_env, n_muscle) array, 0 to 1; clipped to each muscle's control range
         exo_torque : (n_env, n_exo) array, Nm; commanded, the device's limits apply; none: 0
         others : (n_env, n_other) array, share of each actuator's optimal force; none: 0
         """

@@ -19,6 +19,8 @@ EXO_PREFIX = "exo_"
 
 HEIGHT = "pelvis_ty"
 
+UNREAD_CONTACTS = ("HuntCrossleyForce", "ElasticFoundationForce")
+
 
 class ModelLayout:
     """Indices into an OpenSim model's state and control vectors, and its contact forces.
@@ -36,8 +38,8 @@ class ModelLayout:
     Raises
     ------
     ModelError
-        The model has no muscles, muscles without activation dynamics, or a device whose actuators
-        have dynamics of their own.
+        The model has no muscles, muscles without activation dynamics, a device whose actuators
+        have dynamics of their own, or contact whose forces cannot be told or sided.
     """
 
     def __init__(self, osim: Any, model: Any) -> None:
@@ -46,9 +48,7 @@ class ModelLayout:
             found.set_enabled(False)
         self.state = model.initSystem()
         actuators = [a for a in map(osim.Actuator.safeDownCast, components) if a is not None]
-        self._contacts = [
-            f for f in map(osim.SmoothSphereHalfSpaceForce.safeDownCast, components) if f
-        ]
+        self._contacts = _contacts(osim, components)
         self.n_control = int(model.getNumControls())
         muscles, exo, others = [], [], []
         for index, actuator in enumerate(actuators):
@@ -109,17 +109,38 @@ class ModelLayout:
         """
         total = np.zeros((2, 6))
         for force in self._contacts:
-            foot = names.side(force.getName())
-            if foot is not None:
-                record = force.getRecordValues(state)
-                # Values 6 to 11 act on the half space, about the origin of its body, the ground.
-                total[names.SIDES.index(foot)] -= [record.get(i) for i in range(6, 12)]
+            foot = names.SIDES.index(str(names.side(force.getName())))
+            record = force.getRecordValues(state)
+            # Values 6 to 11 act on the half space, about the origin of its body, the ground.
+            total[foot] -= [record.get(i) for i in range(6, 12)]
         return total
 
     @property
     def has_contact(self) -> bool:
         """Whether the model touches the ground."""
         return bool(self._contacts)
+
+
+def _contacts(osim: Any, components: list[Any]) -> list[Any]:
+    """The contact forces of the feet; other kinds of contact are refused, not left out."""
+    unread = [
+        component.getName()
+        for component in components
+        if component.getConcreteClassName() in UNREAD_CONTACTS
+    ]
+    if unread:
+        raise ModelError(
+            f"The contact forces {', '.join(unread)} are of a kind whose ground reaction is not "
+            "read here. Replace them by SmoothSphereHalfSpaceForce."
+        )
+    found = [f for f in map(osim.SmoothSphereHalfSpaceForce.safeDownCast, components) if f]
+    nameless = [force.getName() for force in found if names.side(force.getName()) is None]
+    if nameless:
+        raise ModelError(
+            f"The contact forces {', '.join(nameless)} do not say whose foot they belong to. End "
+            "their names with _r or _l."
+        )
+    return found
 
 
 def _plain_torque(osim: Any, actuator: Any) -> Any:

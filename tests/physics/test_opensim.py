@@ -335,6 +335,12 @@ class Changed:
             coupler.setDependentCoordinateName("knee_angle_l")
             coupler.setFunction(osim.LinearFunction(1.0, 0.0))
             model.addConstraint(coupler)
+        if self.change == "contact without side":
+            model.getForceSet().get("contact_ball_r").setName("contact_ball")
+        if self.change == "other contact":
+            contact = osim.HuntCrossleyForce()
+            contact.setName("pad_r")
+            model.addForce(contact)
         if self.change == "no activation dynamics":
             model.getMuscles().get("soleus_r").set_ignore_activation_dynamics(True)
         model.finalizeConnections()
@@ -349,6 +355,8 @@ class Changed:
         (Changed("weak actuators"), dict(limits=DeviceLimits()), "reach 5 Nm"),
         (Changed("coupled"), {}, "kinematic constraints"),
         (Changed("no activation dynamics"), {}, "soleus_r have no activation"),
+        (Changed("contact without side"), {}, "contact_ball do not say"),
+        (Changed("other contact"), {}, "pad_r are of a kind"),
         (ModelConfig(exo=HipExo(), exo_actuator="activation"), {}, 'actuator="torque"'),
     ],
 )
