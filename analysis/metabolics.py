@@ -12,7 +12,7 @@ et al. 2016, PLoS ONE 11:e0150378.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -51,6 +51,8 @@ class BhargavaOptions:
     include_negative_mechanical_work : lengthening fibres give work back
     forbid_negative_total_power : raise the shortening heat until a muscle's power is not negative
     enforce_minimum_heat_rate_per_muscle : heat of at least 1 W per kilogram of muscle
+    muscle_effort_scaling_factor : multiplies excitations, activations and active forces
+    activation_constants, maintenance_constants : W/kg of slow and of fast fibres
     """
 
     smoothing: Smoothing = "none"
@@ -61,6 +63,9 @@ class BhargavaOptions:
     include_negative_mechanical_work: bool = True
     forbid_negative_total_power: bool = True
     enforce_minimum_heat_rate_per_muscle: bool = True
+    muscle_effort_scaling_factor: float = 1.0
+    activation_constants: tuple[float, float] = (40.0, 133.0)
+    maintenance_constants: tuple[float, float] = (74.0, 111.0)
 
     def __post_init__(self) -> None:
         check_option("smoothing", self.smoothing, ("none", "tanh", "huber"))
@@ -75,7 +80,7 @@ class UmbergerOptions:
     aerobic_factor : 1.0 for mainly anaerobic, 1.5 for mainly aerobic activity
     use_bhargava_recruitment_model : slow-twitch share follows the excitation (Bhargava 2004)
     include_negative_mechanical_work, forbid_negative_total_power,
-    enforce_minimum_heat_rate_per_muscle : as in `BhargavaOptions`
+    enforce_minimum_heat_rate_per_muscle, muscle_effort_scaling_factor : as in `BhargavaOptions`
     """
 
     aerobic_factor: float = 1.5
@@ -83,6 +88,7 @@ class UmbergerOptions:
     include_negative_mechanical_work: bool = True
     forbid_negative_total_power: bool = True
     enforce_minimum_heat_rate_per_muscle: bool = True
+    muscle_effort_scaling_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,15 @@ class MuscleStates:
     def each(self, name: str) -> Array:
         """One parameter of all muscles, shape (n_muscle,)."""
         return np.array([getattr(p, name) for p in self.parameters], dtype=float)
+
+    def scaled(self, effort: float) -> MuscleStates:
+        """The same states with effort scaled: excitations, activations and active forces."""
+        return replace(
+            self,
+            excitations=effort * self.excitations,
+            activations=effort * self.activations,
+            active_fibre_forces=effort * self.active_fibre_forces,
+        )
 
 
 @dataclass(frozen=True)
@@ -181,10 +196,13 @@ _NEEDED = (
 def bhargava2004(states: MuscleStates, options: BhargavaOptions | None = None) -> MuscleRates:
     """Metabolic power after Bhargava et al. 2004 (eqs 5-11, with OpenSim's constants)."""
     o = options or BhargavaOptions()
+    states = states.scaled(o.muscle_effort_scaling_factor)
     mass, velocity = states.each("mass"), states.fibre_velocities
     slow, fast = _recruited(states)
     length = np.interp(states.fibre_lengths, (0.0, 0.5, 1.0, 1.5, 10.0), (0.5, 0.5, 1.0, 0.0, 0.0))
-    heat = mass * (40.0 * slow + 133.0 * fast) + mass * length * (74.0 * slow + 111.0 * fast)
+    activation = o.activation_constants[0] * slow + o.activation_constants[1] * fast
+    maintenance = o.maintenance_constants[0] * slow + o.maintenance_constants[1] * fast
+    heat = mass * (activation + length * maintenance)
     shortening = -_shortening_constant(states, o) * (velocity + _TINY)
     work = -states.active_fibre_forces * velocity
     if not o.include_negative_mechanical_work:
@@ -201,6 +219,7 @@ def bhargava2004(states: MuscleStates, options: BhargavaOptions | None = None) -
 def umberger2010(states: MuscleStates, options: UmbergerOptions | None = None) -> MuscleRates:
     """Metabolic power after Umberger et al. 2003 with the changes of Umberger 2010."""
     o = options or UmbergerOptions()
+    states = states.scaled(o.muscle_effort_scaling_factor)
     mass, optimal = states.each("mass"), states.each("optimal_fibre_length")
     excitation, activation = states.excitations, states.activations
     scale = np.where(excitation > activation, excitation, (excitation + activation) / 2)

@@ -10,9 +10,10 @@ import numpy as np
 from osim_exo.analysis.activation import summarise_activation, without_side
 from osim_exo.analysis.clinical import body_mass
 from osim_exo.analysis.cycles import stride_mean
+from osim_exo.analysis.energy import energy_cost
 from osim_exo.analysis.events import GaitEvents, find_events
 from osim_exo.analysis.grf import grf_features, weight_ratio
-from osim_exo.analysis.metabolics import MODELS, basal_rate, muscle_rates
+from osim_exo.analysis.metabolics import MODELS
 from osim_exo.analysis.power import exo_work, joint_work, positive_joint_power
 from osim_exo.analysis.spatiotemporal import spatiotemporal
 from osim_exo.analysis.symmetry import joint_symmetry
@@ -127,16 +128,15 @@ def _joint_power(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
 
 def _metabolics(model: str) -> Callable[[Trial, GaitEvents], Iterator[Metric]]:
     def compute(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
-        mass = body_mass(trial)
-        muscles = float(stride_mean(trial, muscle_rates(trial, model).total.sum(axis=1), events))
-        net, gross = muscles / mass, (muscles + basal_rate(mass)) / mass
-        yield Metric(f"metabolic_rate_{model}", gross, "W/kg", "body_mass")
-        yield Metric(f"metabolic_rate_{model}_net", net, "W/kg", "body_mass")
-        speed = spatiotemporal(trial, events).speed
+        cost = energy_cost(trial, model, events=events)
         ending = "" if model == MODELS[0] else f"_{model}"
-        moving = speed if speed > 0 else float("nan")
-        yield Metric(f"cost_of_transport{ending}", gross / moving, "J/kg/m", "body_mass")
-        yield Metric(f"cost_of_transport_net{ending}", net / moving, "J/kg/m", "body_mass")
+        for name, value, unit in (
+            (f"metabolic_rate_{model}", cost.gross, "W/kg"),
+            (f"metabolic_rate_{model}_net", cost.net, "W/kg"),
+            (f"cost_of_transport{ending}", cost.cost_of_transport, "J/kg/m"),
+            (f"cost_of_transport_net{ending}", cost.cost_of_transport_net, "J/kg/m"),
+        ):
+            yield Metric(name, value, unit, "body_mass")
 
     return compute
 

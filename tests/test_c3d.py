@@ -218,3 +218,30 @@ def test_unknown_plates_and_files_are_refused(tmp_path):
     (tmp_path / "cut.c3d").write_bytes(whole[:900])
     with pytest.raises(DataError, match="cannot be read as C3D"):
         read_c3d(tmp_path / "cut.c3d")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("library", ["ezc3d", "c3d"])
+def test_recording_cut_short_is_refused(tmp_path, monkeypatch, library):
+    whole = _write(tmp_path / "a.c3d").read_bytes()
+    (tmp_path / "cut.c3d").write_bytes(whole[: len(whole) - 1500])
+    if library == "c3d":
+        pytest.importorskip("c3d")
+        monkeypatch.setitem(sys.modules, "ezc3d", None)
+    with pytest.raises(DataError, match="truncated|cannot be read as C3D"):
+        read_c3d(tmp_path / "cut.c3d")
+
+
+@pytest.mark.slow
+def test_damaged_recordings_give_numbers_or_a_data_error(tmp_path):
+    whole = _write(tmp_path / "a.c3d").read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(25):
+        damaged = bytearray(whole)
+        for place in rng.integers(2, 2500, 4):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "damaged.c3d").write_bytes(damaged)
+        try:
+            assert read_c3d(tmp_path / "damaged.c3d").markers.time.size > 0
+        except DataError as error:
+            assert "damaged.c3d" in str(error)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from osim_exo.errors import DataError, MissingExtraError, check_option
-from osim_exo.io.force_plates import CHANNELS, ForcePlate, plate_loads, side_loads
+from osim_exo.errors import DataError, check_option
+from osim_exo.io.c3d_raw import RawRecording, read_raw
+from osim_exo.io.force_plates import ForcePlate, plate_loads, side_loads
 from osim_exo.io.markers import Markers, metres
 from osim_exo.trial import Array, Channels
 
@@ -57,22 +58,6 @@ class Recording:
         return Channels(tuple(columns), np.column_stack(list(columns.values())))
 
 
-@dataclass(frozen=True)
-class _Raw:
-    """A C3D file as either library reads it; plates as parameter arrays by name."""
-
-    points: Array
-    names: tuple[str, ...]
-    rate: float
-    unit: str
-    analog: Array
-    analog_names: tuple[str, ...]
-    analog_rate: float
-    analog_units: tuple[str, ...]
-    up: str
-    plates: tuple[Mapping[str, Any], ...]
-
-
 def read_c3d(
     path: str | Path,
     forward: str | None = None,
@@ -97,9 +82,7 @@ def read_c3d(
         Neither ezc3d nor c3d is installed.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path} does not exist or is not a file. Check the path.")
-    raw = _read(path)
+    raw = read_raw(path)
     axes = _rotation(raw, forward, up)
     unit = point_unit or raw.unit or _guess_unit(raw.points)
     factor = metres(unit, f"{path}, POINT:UNITS")
@@ -114,125 +97,9 @@ def read_c3d(
     return Recording(markers, time, Channels(raw.analog_names, raw.analog), plates)
 
 
-def _read(path: Path) -> _Raw:
-    reader = _reader()
-    try:
-        return reader(path)
-    except DataError:
-        raise
-    except Exception as error:  # both libraries raise whatever the broken bytes lead to
-        raise DataError(
-            f"{path} cannot be read as C3D ({type(error).__name__}: {error}). Export it again."
-        ) from error
-
-
-def _reader() -> Callable[[Path], _Raw]:
-    try:
-        import ezc3d
-    except ImportError:
-        pass
-    else:
-        return lambda path: _read_with_ezc3d(ezc3d, path)
-    try:
-        import c3d
-    except ImportError:
-        raise MissingExtraError("ezc3d", "sim") from None
-    return lambda path: _read_with_c3d(c3d, path)
-
-
-def _read_with_ezc3d(ezc3d: Any, path: Path) -> _Raw:
-    file = ezc3d.c3d(str(path))
-    points = file["data"]["points"][:3].transpose(2, 1, 0)
-    unseen = file["data"]["meta_points"]["residuals"][0].T < 0
-    parameters = file["parameters"]
-
-    def get(group: str, name: str) -> Any:
-        entry = parameters.get(group, {}).get(name)
-        return [] if entry is None else entry["value"]
-
-    return _raw(
-        get,
-        np.where(unseen[:, :, None], np.nan, points),
-        float(file["header"]["points"]["frame_rate"]),
-        file["data"]["analogs"][0].T,
-        float(file["header"]["analogs"]["frame_rate"]),
-    )
-
-
-def _read_with_c3d(c3d: Any, path: Path) -> _Raw:
-    with path.open("rb") as stream:
-        file = c3d.Reader(stream)
-        frames = [(p.copy(), a.copy()) for _, p, a in file.read_frames(copy=False)]
-
-    def get(group: str, name: str) -> Any:
-        entry = file.get(f"{group}:{name}")
-        if entry is None:
-            return []
-        if entry.bytes_per_element == -1:
-            return [entry.string_value] if len(entry.dimensions) < 2 else list(entry.string_array)
-        kind = "int16" if entry.bytes_per_element == 2 else "float"
-        return np.asarray(
-            getattr(entry, f"{kind}_array" if entry.dimensions else f"{kind}_value")
-        ).T
-
-    points = np.array([p for p, _ in frames])
-    return _raw(
-        get,
-        np.where(points[:, :, 3:4] < 0, np.nan, points[:, :, :3]),
-        float(file.point_rate),
-        np.concatenate([a for _, a in frames], axis=1).T.astype(float),
-        float(file.analog_rate),
-    )
-
-
-def _raw(get: Any, points: Array, rate: float, analog: Array, analog_rate: float) -> _Raw:
-    def texts(group: str, name: str) -> tuple[str, ...]:
-        return tuple(str(t).strip() for t in get(group, name))
-
-    unit = "".join(texts("POINT", "UNITS")[:1])
-    names = _named(texts("POINT", "LABELS"), points.shape[1], "marker")
-    analog_names = _named(texts("ANALOG", "LABELS"), analog.shape[1], "analog")
-    up = "".join(texts("POINT", "Y_SCREEN")[:1]).lower()
-    return _Raw(
-        points.astype(float),
-        names,
-        rate,
-        unit,
-        analog,
-        analog_names,
-        analog_rate,
-        texts("ANALOG", "UNITS"),
-        up,
-        _plates(get),
-    )
-
-
-def _plates(get: Any) -> tuple[Mapping[str, Any], ...]:
-    count = np.ravel(get("FORCE_PLATFORM", "USED"))
-    plates = []
-    for i in range(int(count[0]) if count.size else 0):
-        matrix = np.asarray(get("FORCE_PLATFORM", "CAL_MATRIX"), dtype=float)
-        kind = int(np.ravel(get("FORCE_PLATFORM", "TYPE"))[i])
-        numbers = np.asarray(get("FORCE_PLATFORM", "CHANNEL"))[:, i].astype(int)
-        plates.append(
-            {
-                "type": kind,
-                "channels": numbers[: CHANNELS.get(kind, numbers.size)] - 1,
-                "corners": np.asarray(get("FORCE_PLATFORM", "CORNERS"), dtype=float)[:, :, i].T,
-                "origin": np.asarray(get("FORCE_PLATFORM", "ORIGIN"), dtype=float)[:, i],
-                "calibration": matrix[:, :, i].T if matrix.ndim == 3 and matrix.size else None,
-            }
-        )
-    return tuple(plates)
-
-
-def _named(names: tuple[str, ...], count: int, kind: str) -> tuple[str, ...]:
-    """One distinct name per channel; missing or repeated ones get a number."""
-    full = [names[i] if i < len(names) and names[i] else f"{kind}_{i + 1}" for i in range(count)]
-    return tuple(n if full.count(n) == 1 else f"{n}_{i + 1}" for i, n in enumerate(full))
-
-
-def _plate(raw: _Raw, plate: Mapping[str, Any], factor: float, up: Array, where: str) -> ForcePlate:
+def _plate(
+    raw: RawRecording, plate: Mapping[str, Any], factor: float, up: Array, where: str
+) -> ForcePlate:
     numbers = plate["channels"]
     if numbers.min(initial=0) < 0 or numbers.max(initial=-1) >= raw.analog.shape[1]:
         raise DataError(f"{where}: CHANNEL names analog channels that the file does not have.")
@@ -252,7 +119,7 @@ def _plate(raw: _Raw, plate: Mapping[str, Any], factor: float, up: Array, where:
     )
 
 
-def _si(raw: _Raw, number: int, place: int, factor: float) -> float:
+def _si(raw: RawRecording, number: int, place: int, factor: float) -> float:
     """Factor to N or Nm; a moment without a unit is in newtons times the markers' unit."""
     unit = raw.analog_units[number].lower() if number < len(raw.analog_units) else ""
     if unit in _MOMENT:
@@ -266,7 +133,7 @@ def _guess_unit(points: Array) -> str:
     return "m" if seen.size and seen.max() < 20.0 else "mm"
 
 
-def _rotation(raw: _Raw, forward: str | None, up: str | None) -> Array:
+def _rotation(raw: RawRecording, forward: str | None, up: str | None) -> Array:
     """Rows: OpenSim's x, y, z in the laboratory's axes."""
     upward = check_option("up", up or (raw.up if raw.up in _AXES else "+z"), _AXES)
     ahead = check_option("forward", forward or "+x", _AXES)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from osim_exo.analysis.compare import Comparison, compare
+from osim_exo.analysis.energy import energy_cost
 from osim_exo.analysis.metabolics import muscle_rates
 from osim_exo.analysis.metrics import HEADLINE, compute_metrics
 from osim_exo.errors import DataError, InputError
@@ -101,6 +102,10 @@ def test_rates_are_per_body_mass_with_a_basal_term_that_ignores_the_device():
     mean = np.trapezoid(rates, trial.time) / trial.duration
     assert metrics[f"{RATE}_net"].value == pytest.approx(mean / 70.0)
     assert metrics["cost_of_transport"].value == pytest.approx(metrics[RATE].value / 1.25)
+    cost = energy_cost(trial)
+    assert cost.gross_watts == pytest.approx(mean + 1.2 * 70.0)
+    assert sum(cost.muscles.values()) == pytest.approx(cost.net_watts) == pytest.approx(mean)
+    assert cost.cost_of_transport_net == pytest.approx(metrics["cost_of_transport_net"].value)
 
 
 def test_energy_ratio_is_watts_saved_per_watt_given(comparison):

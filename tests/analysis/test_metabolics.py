@@ -68,7 +68,7 @@ def _model(osim):
 
 
 def _add_components(osim, model):
-    """The smoothed component in six settings and both probes in two."""
+    """OpenSim's smoothed component and its probes, in every setting that is compared."""
     found = {}
     for name, options in _BHARGAVA.items():
         component = osim.Bhargava2004SmoothedMuscleMetabolics()
@@ -87,9 +87,17 @@ def _add_components(osim, model):
         component.set_enforce_minimum_heat_rate_per_muscle(
             options.enforce_minimum_heat_rate_per_muscle
         )
+        component.set_muscle_effort_scaling_factor(options.muscle_effort_scaling_factor)
         for i in range(N_MUSCLES):
             muscle = osim.Muscle.safeDownCast(model.getForceSet().get(f"muscle_{i}"))
-            component.addMuscle(f"muscle_{i}", muscle, _parameters(i).slow_fraction, 0.25e6)
+            component.addMuscle(
+                f"muscle_{i}",
+                muscle,
+                _parameters(i).slow_fraction,
+                0.25e6,
+                *options.activation_constants,
+                *options.maintenance_constants,
+            )
         model.addComponent(component)
         found[name] = component
     probes = {}
@@ -102,6 +110,7 @@ def _add_components(osim, model):
         probe.set_include_negative_mechanical_work(options.include_negative_mechanical_work)
         probe.set_forbid_negative_total_power(options.forbid_negative_total_power)
         probe.set_enforce_minimum_heat_rate_per_muscle(options.enforce_minimum_heat_rate_per_muscle)
+        probe.set_muscle_effort_scaling_factor(options.muscle_effort_scaling_factor)
         model.addProbe(probe)
         for i in range(N_MUSCLES):
             probe.addMuscle(f"muscle_{i}", _parameters(i).slow_fraction)
@@ -131,6 +140,10 @@ _BHARGAVA = {
     "free": BhargavaOptions(
         forbid_negative_total_power=False, enforce_minimum_heat_rate_per_muscle=False
     ),
+    "less_effort": BhargavaOptions(muscle_effort_scaling_factor=0.7),
+    "other_constants": BhargavaOptions(
+        activation_constants=(30.0, 120.0), maintenance_constants=(60.0, 100.0)
+    ),
 }
 _UMBERGER = {
     "umberger": UmbergerOptions(),
@@ -141,6 +154,7 @@ _UMBERGER = {
         include_negative_mechanical_work=False,
         forbid_negative_total_power=False,
         enforce_minimum_heat_rate_per_muscle=False,
+        muscle_effort_scaling_factor=0.6,
     ),
 }
 
