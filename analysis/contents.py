@@ -91,9 +91,13 @@ def _tables(findings: Findings) -> tuple[tuple[str, str, tuple[TableRow, ...]], 
     names = [name for name in findings.metrics if name in METRICS]
     arms = findings.assisted()
     n = findings.units
-    spread = "small numbers are 95 % intervals" if n > 1 else "n = 1, so there are no intervals"
     caption = (
-        f"Mean over n = {n}; {spread}. Rates per kilogram of body mass without the device. Changes "
+        f"Mean over n = {n}; small numbers are 95 % intervals. "
+        if n > 1
+        else "n = 1: no intervals. "
+    )
+    caption += (
+        "Rates per kilogram of body mass without the device. Changes "
         "in percent of the comparator, mean of the units' own changes."
     )
     tables = []

@@ -124,7 +124,7 @@ def _draw_marks(axes: Axes, marks: Sequence[Mark]) -> None:
 
 def _widths(count: int) -> list[float]:
     """Line widths that fall from arm to arm, so that lines under one another stay visible."""
-    return [float(width) for width in np.linspace(2.9, 1.4, max(count, 2))][:count]
+    return [2.0] if count == 1 else [float(width) for width in np.linspace(2.9, 1.4, count)]
 
 
 def _grid(count: int, columns: int) -> tuple[int, int]:

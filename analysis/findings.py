@@ -47,6 +47,9 @@ CHANGES: Mapping[str, tuple[str, str]] = {
 }
 """Condition and comparator of the three parts of a change."""
 
+NOTHING = "–"
+"""What stands where there is no number."""
+
 _DEVICE = ("exo_", "energy_ratio")
 
 LARGE_SAVING = 10.0
@@ -218,7 +221,7 @@ def _unit_words(row: Row) -> str:
 
 def _value_cell(name: str, row: Row | None) -> Cell:
     if row is None:
-        return Cell("–")
+        return Cell(NOTHING)
     places = decimals_of(name, row["value"])
     bar = value_bar(row)
     return Cell(plain(bar.value, places), brackets(bar, places, plain))
@@ -226,7 +229,7 @@ def _value_cell(name: str, row: Row | None) -> Cell:
 
 def _change_cell(row: Row | None) -> Cell:
     if row is None:
-        return Cell("–")
+        return Cell(NOTHING)
     bar = change_bar(row)
     marked = "saving_above_10_percent" in row["flags"]
     return Cell(f"{signed(bar.value)} %", brackets(bar, 1, signed), marked)

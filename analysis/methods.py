@@ -10,6 +10,8 @@ from typing import Any
 
 from osim_exo.analysis.arms import walk_of
 from osim_exo.analysis.bibliography import Reference, cited, numbered
+from osim_exo.analysis.clinical import PELVIS_TILT_OFFSET_DEG
+from osim_exo.analysis.events import FORCE_THRESHOLD, find_events
 from osim_exo.analysis.metabolics import BASAL_COEFFICIENT, muscle_states
 from osim_exo.errors import DataError
 from osim_exo.trial import Trial, TrialInfo
@@ -93,7 +95,9 @@ def _span(values: Iterable[float], unit: str) -> str:
 
 def _model(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     simulated = [t for t in trials if t.info.physics != "measured"]
-    if len(simulated) < len(trials):
+    if not simulated:
+        yield "Walking was measured."
+    elif len(simulated) < len(trials):
         yield f"{len(trials) - len(simulated)} of {len(trials)} trials were measured."
     if not simulated:
         return
@@ -261,11 +265,30 @@ def has_metabolics(trial: Trial) -> bool:
     return True
 
 
+def _has_events(trial: Trial) -> bool:
+    try:
+        find_events(trial)
+    except DataError:
+        return False
+    return True
+
+
 def _measures(trials: Sequence[Trial], bands: bool) -> Iterator[str]:
     yield (
         "Curves are normalised to the gait cycle, 101 points from heel strike to the next heel "
-        "strike of the same foot. Angles, internal joint moments and powers are in clinical signs."
+        "strike of the same foot."
     )
+    methods = {find_events(t).method for t in trials if _has_events(t)}
+    if "grf" in methods:
+        yield f"Feet are on the ground where the vertical force is above {FORCE_THRESHOLD:g} N."
+    if "kinematic" in methods:
+        yield "Heel strikes without force data come from foot positions [@zeni2008]."
+    yield "Angles, internal joint moments and powers are in clinical signs."
+    if any("pelvis_tilt" in t.coordinates for t in trials):
+        yield (
+            "The model's pelvis is upright at zero tilt; clinical anterior tilt and hip flexion "
+            f"are {PELVIS_TILT_OFFSET_DEG:g}° larger than the model's."
+        )
     if bands:
         yield (
             "Human bands are mean and standard deviation at the same dimensionless speed "

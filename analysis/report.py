@@ -13,6 +13,7 @@ from osim_exo import __version__
 from osim_exo.analysis.bibliography import CITATION, Reference, bibtex
 from osim_exo.analysis.contents import Contents, build
 from osim_exo.analysis.drawing import VARIABLES, svg
+from osim_exo.analysis.findings import NOTHING, TableRow
 from osim_exo.analysis.plates import Drawing
 from osim_exo.analysis.player import (
     MAX_TRIALS,
@@ -207,6 +208,10 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
     }
 
 
+def _changed(rows: Sequence[TableRow]) -> bool:
+    return any(cell.text != NOTHING for row in rows for cell in row.changes)
+
+
 def _page_arms(contents: Contents, part_index: int) -> list[dict[str, str]]:
     """Columns of a part's table with colours that follow the page's theme."""
     arms = contents.parts[part_index].arms
@@ -235,6 +240,7 @@ def _context(contents: Contents, bib_name: str) -> dict[str, Any]:
             "tables": part.tables,
             "further": part.further,
             "tests": part.tests,
+            "changed": any(_changed(rows) for *_, rows in part.tables) or _changed(part.further),
             "figures": [_figure(drawing) for drawing in part.drawings],
             "problems": part.problems,
             "summary": contents.summaries[i] if len(contents.parts) > 1 else None,

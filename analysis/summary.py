@@ -193,6 +193,11 @@ def doubts(findings: Findings, arm: Arm) -> list[str]:
 
 def alone(findings: Findings, unit_one: str) -> str:
     """Why one unit gives neither interval nor p-value."""
+    if unit_one == "person":
+        return (
+            "There is one person, so no interval and no p-value is given: strides of one walker "
+            "are not independent. The numbers say how this one person walked."
+        )
     return (
         f"There is one {unit_one}, so no interval and no p-value is given: a simulation that is "
         "run again gives the same number, and strides of one walker are not independent. The "
