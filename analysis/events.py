@@ -83,12 +83,13 @@ def find_events(trial: Trial, threshold: float = FORCE_THRESHOLD) -> GaitEvents:
 def foot_position(trial: Trial, side: str, part: str = "heel") -> Array | None:
     """Position of heel or toe along x relative to the pelvis, (n_time,) m; None if not known.
 
-    From the landmarks ``heel_<side>`` or ``toe_<side>`` and ``pelvis`` of the trial's points;
-    without them from pelvis tilt, hip, knee and ankle angle with segment lengths from body height.
+    From the landmarks ``heel_<side>`` or ``toe_<side>`` and ``pelvis``, or ``hip_r`` and ``hip_l``,
+    of the trial's points; without them from pelvis tilt, hip, knee and ankle angle with segment
+    lengths from body height.
     """
-    place, pelvis = f"{part}_{side}.x", "pelvis.x"
-    if place in trial.points and pelvis in trial.points:
-        return trial.points[place] - trial.points[pelvis]
+    place, pelvis = f"{part}_{side}.x", _pelvis_position(trial)
+    if place in trial.points and pelvis is not None:
+        return trial.points[place] - pelvis
     needed = ("pelvis_tilt", f"hip_flexion_{side}", f"knee_angle_{side}", f"ankle_angle_{side}")
     if not all(n in trial.coordinates for n in needed):
         return None
@@ -101,6 +102,14 @@ def foot_position(trial: Trial, side: str, part: str = "heel") -> Array | None:
     x = x + lengths[part] * np.cos(foot) + lengths["ankle"] * np.sin(foot)
     height = trial.info.height if np.isfinite(trial.info.height) else TYPICAL_HEIGHT
     return np.asarray(height * x)
+
+
+def _pelvis_position(trial: Trial) -> Array | None:
+    if "pelvis.x" in trial.points:
+        return trial.points["pelvis.x"]
+    if "hip_r.x" in trial.points and "hip_l.x" in trial.points:
+        return np.asarray((trial.points["hip_r.x"] + trial.points["hip_l.x"]) / 2)
+    return None
 
 
 def knee_flexion_sign(trial: Trial) -> float:

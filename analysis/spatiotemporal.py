@@ -98,17 +98,25 @@ def _steps(trial: Trial, events: GaitEvents, side: str) -> Array:
 
 def _step_length(trial: Trial, side: str, steps: Array, belt: float) -> float:
     """Forward distance between the two heel strikes; a belt's travel is added."""
-    own, other = foot_position(trial, side), foot_position(trial, "l" if side == "r" else "r")
-    if own is None or other is None or "pelvis_tx" not in trial.coordinates or not len(steps):
+    own, other = _heel(trial, side), _heel(trial, "l" if side == "r" else "r")
+    if own is None or other is None or not len(steps):
         return float("nan")
-    pelvis = trial.points["pelvis.x"] if "pelvis.x" in trial.points else None
-    pelvis = trial.coordinates["pelvis_tx"] if pelvis is None else pelvis
-    time, both = trial.time, np.stack([pelvis + other, pelvis + own], axis=1)
+    time, both = trial.time, np.stack([other, own], axis=1)
     if trial.info.stride:
         time, both = repeat(trial, both)
     start = np.interp(steps[:, 0], time, both[:, 0])
     end = np.interp(steps[:, 1], time, both[:, 1])
     return _mean(end - start + belt * (steps[:, 1] - steps[:, 0]))
+
+
+def _heel(trial: Trial, side: str) -> Array | None:
+    """Heel position along x in the ground frame, or None if it is not known."""
+    if f"heel_{side}.x" in trial.points:
+        return trial.points[f"heel_{side}.x"]
+    relative = foot_position(trial, side)
+    if relative is None or "pelvis_tx" not in trial.coordinates:
+        return None
+    return relative + trial.coordinates["pelvis_tx"]
 
 
 def _stance_percent(trial: Trial, events: GaitEvents, side: str) -> float:

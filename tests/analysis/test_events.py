@@ -101,6 +101,10 @@ def test_kinematic_events_of_a_sine_are_its_extremes():
     events = find_events(Trial.build(time, TrialInfo("s"), points=points))
     np.testing.assert_allclose(events.heel_strikes["r"], np.arange(5) + 0.25, atol=1e-6)
     np.testing.assert_allclose(events.toe_offs["r"], np.arange(4) + 0.75, atol=1e-6)
+    hips = ("hip_r.x", "hip_l.x", *names[1:])
+    points = Channels(hips, np.column_stack([walk + 0.1, walk - 0.1, right, right, left, left]))
+    between = find_events(Trial.build(time, TrialInfo("s"), points=points))
+    np.testing.assert_allclose(between.heel_strikes["r"], events.heel_strikes["r"])
 
 
 def test_knee_sign_of_the_model_is_respected():

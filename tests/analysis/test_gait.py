@@ -52,6 +52,13 @@ def test_spatiotemporals_of_the_synthetic_walker_are_what_it_was_made_of(strides
     assert 55 < s.stance_percent["r"] < 70
 
 
+def test_step_length_without_landmarks_comes_from_the_joint_angles():
+    trial = walking_trial(n_strides=3)
+    seen = spatiotemporal(trial)
+    bare = spatiotemporal(replace(trial, points=Channels.empty(trial.time.size)))
+    assert bare.step_length["r"] == pytest.approx(seen.step_length["r"], abs=0.02)
+
+
 def test_treadmill_walking_gives_the_same_lengths():
     trial = walking_trial(n_strides=3)
     ground = spatiotemporal(trial)
