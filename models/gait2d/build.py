@@ -272,6 +272,9 @@ def _add_contact(model: osim.Model, subject: Subject) -> None:
             force.set_dynamic_friction(float(friction["dynamic_friction"]))
             force.set_viscous_friction(float(friction["viscous_friction_s_per_m"]))
             force.set_transition_velocity(float(friction["transition_velocity_m_per_s"]))
+            force.set_constant_contact_force(float(friction["constant_contact_force_N"]))
+            force.set_hertz_smoothing(float(friction["hertz_smoothing"]))
+            force.set_hunt_crossley_smoothing(float(friction["hunt_crossley_smoothing"]))
             model.addForce(force)
 
 

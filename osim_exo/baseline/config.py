@@ -36,6 +36,12 @@ class Weights(Config):
         description="joint speeds, relative to angles, at a stride time of 1.1 s; scaled by its "
         "square",
     )
+    foot_height: float = Field(
+        default=1200.0,
+        ge=0.0,
+        description="squared deviation of the feet's height from the reference's, mean over the "
+        "contact spheres, m^2: keeps the swing foot clear of the ground",
+    )
     metabolic: float = Field(
         default=0.0, ge=0.0, description="Bhargava 2004 metabolic rate, per W/kg"
     )

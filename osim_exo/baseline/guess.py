@@ -64,24 +64,62 @@ def _pelvis_height(
     values: dict[str, Array],
 ) -> Array:
     """Pelvis height at which the lowest sphere is a little in the floor, (n,)."""
-    spheres = [
-        osim.ContactSphere.safeDownCast(force.getConnectee("sphere"))
-        for force in ground.contact_forces(model)
-    ]
+    spheres = _spheres(model)
     heights = np.empty(values["pelvis_tx"].size)
     for i in range(heights.size):
-        for name, coordinate in coordinates.items():
-            if name != "pelvis_ty":
-                coordinate.setValue(state, float(values[name][i]), False)
-        coordinates["pelvis_ty"].setValue(state, 0.0, False)
-        model.realizePosition(state)
-        lowest = min(
-            s.getFrame().findStationLocationInGround(state, s.get_location()).get(1)
-            - s.getRadius()
-            for s in spheres
-        )
-        heights[i] = -lowest - PENETRATION
+        _pose(model, state, coordinates, values, i)
+        heights[i] = -min(_height(s, state) - s.getRadius() for s in spheres) - PENETRATION
     return heights
+
+
+def sphere_heights(model: osim.Model, reference: dict[str, Array]) -> dict[str, Array]:
+    """Height of every contact sphere's centre when the reference motion stands on the ground.
+
+    Parameters
+    ----------
+    model : opensim.Model
+    reference : coordinate name to (101,) array over one stride, rad
+
+    Returns
+    -------
+    dict
+        Sphere name to (101,) array, m.
+    """
+    state = model.initSystem()
+    coordinates = {c.getName(): c for c in components.coordinates(model)}
+    zero = np.zeros(next(iter(reference.values())).size)
+    values = {name: reference.get(name, zero) for name in coordinates}
+    pelvis = _pelvis_height(model, state, coordinates, values)
+    spheres = _spheres(model)
+    rows = []
+    for i in range(zero.size):
+        _pose(model, state, coordinates, values, i)
+        rows.append([_height(s, state) + pelvis[i] for s in spheres])
+    return {s.getName(): column for s, column in zip(spheres, np.array(rows).T)}
+
+
+def _spheres(model: osim.Model) -> list[osim.ContactSphere]:
+    forces = ground.contact_forces(model)
+    return [osim.ContactSphere.safeDownCast(f.getConnectee("sphere")) for f in forces]
+
+
+def _pose(
+    model: osim.Model,
+    state: osim.State,
+    coordinates: dict[str, osim.Coordinate],
+    values: dict[str, Array],
+    i: int,
+) -> None:
+    """Set every coordinate to its i-th value, the pelvis at height 0."""
+    for name, coordinate in coordinates.items():
+        height = 0.0 if name == "pelvis_ty" else float(values[name][i])
+        coordinate.setValue(state, height, False)
+    model.realizePosition(state)
+
+
+def _height(sphere: osim.ContactSphere, state: osim.State) -> float:
+    centre = sphere.getFrame().findStationLocationInGround(state, sphere.get_location())
+    return float(centre.get(1))
 
 
 def from_solution(

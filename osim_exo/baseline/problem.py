@@ -14,9 +14,10 @@ import opensim as osim
 
 from osim_exo import names
 from osim_exo.baseline.config import BaselineConfig
+from osim_exo.baseline.guess import sphere_heights
 from osim_exo.baseline.reference import at_phase, human_reference, slope_at_phase
 from osim_exo.baseline.solution import FORWARD
-from osim_exo.models import ModelConfig, components
+from osim_exo.models import ModelConfig, components, ground
 from osim_exo.physics.record import EXO_PREFIX
 from osim_exo.trial import Array
 from osim_exo.units import DEG
@@ -140,6 +141,8 @@ def prepare(
     problem = study.updProblem()
     if config.weights.metabolic > 0.0:
         _add_metabolics(model)
+    if config.weights.foot_height > 0.0:
+        _add_foot_markers(model)
     problem.setModelAsCopy(model)
     duration = solved_time(config, stride_time)
     problem.setTimeBounds(0.0, duration)
@@ -153,6 +156,9 @@ def prepare(
     problem.addGoal(_effort(config, model))
     if config.weights.tracking > 0.0:
         problem.addGoal(_tracking(config, model, stride_time))
+    if config.weights.foot_height > 0.0:
+        for goal in _foot_heights(config, model, stride_time):
+            problem.addGoal(goal)
     if config.weights.metabolic > 0.0:
         problem.addGoal(_metabolic(config))
     if config.controller == "optimal":
@@ -219,6 +225,42 @@ def _tracking(
     goal.setReference(osim.TableProcessor(table))
     goal.setDivideByDuration(True)
     return goal
+
+
+def _add_foot_markers(model: osim.Model) -> None:
+    """A marker in the middle of every contact sphere, whose height the objective can see."""
+    for force in ground.contact_forces(model):
+        sphere = osim.ContactSphere.safeDownCast(force.getConnectee("sphere"))
+        frame = osim.PhysicalFrame.safeDownCast(sphere.getFrame())
+        model.addMarker(osim.Marker(f"height_{sphere.getName()}", frame, sphere.get_location()))
+    model.finalizeConnections()
+
+
+def _foot_heights(
+    config: BaselineConfig, model: osim.Model, stride_time: float
+) -> list[osim.MocoOutputTrackingGoal]:
+    """Feet as high over the ground as the reference motion carries them.
+
+    Without this the least effort is a foot that brushes the ground through the swing; people keep
+    a clearance of a centimetre or more (Winter 1992).
+    """
+    reference = human_reference(config.speed, body_height(config))
+    heights = sphere_heights(model, reference)
+    share = np.linspace(-0.1, 1.1, 241)
+    goals = []
+    for name, curve in heights.items():
+        function = osim.PiecewiseLinearFunction()
+        for phase, height in zip(share, at_phase(curve, share)):
+            function.addPoint(float(phase * stride_time), float(height))
+        weight = config.weights.foot_height / len(heights)
+        goal = osim.MocoOutputTrackingGoal(f"foot_height_{name}", weight)
+        goal.setOutputPath(f"/markerset/height_{name}|location")
+        goal.setOutputIndex(1)
+        goal.setExponent(2)
+        goal.setTrackingFunction(function)
+        goal.setDivideByDuration(True)
+        goals.append(goal)
+    return goals
 
 
 def _add_metabolics(model: osim.Model) -> None:

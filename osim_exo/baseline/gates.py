@@ -1,0 +1,303 @@
+"""Quality gates of a solved gait: every one is a number, a limit, and a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import opensim as osim
+
+from osim_exo.analysis import clinical, grf, normative
+from osim_exo.baseline import diagnose
+from osim_exo.baseline.config import BaselineConfig
+from osim_exo.baseline.problem import body_height
+from osim_exo.baseline.replay import replay
+from osim_exo.baseline.solution import Solution
+from osim_exo.models import ground
+from osim_exo.names import SIDES
+from osim_exo.physics.record import Motion
+from osim_exo.trial import Trial
+from osim_exo.units import DEG
+
+MAX_PENETRATION = 0.015
+"""m; heel pad and shoe sole together give about this much."""
+
+REPLAY_LIMIT_DEG = 2.0
+"""Root mean square angle error at the end of 50 ms windows."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One quality gate.
+
+    Attributes
+    ----------
+    name : stable name
+    value : what was measured
+    unit : of value and limits
+    low, high : allowed range; None where open
+    passed : within the range
+    explanation : what it means, in a sentence
+    informative : reported, not required
+    """
+
+    name: str
+    value: float
+    unit: str
+    low: float | None
+    high: float | None
+    passed: bool
+    explanation: str
+    informative: bool = False
+
+    @property
+    def limit(self) -> str:
+        """The allowed range in words."""
+        if self.low is None and self.high is None:
+            return "reported"
+        if self.low is None:
+            return f"at most {self.high:g} {self.unit}".strip()
+        if self.high is None:
+            return f"at least {self.low:g} {self.unit}".strip()
+        return f"{self.low:g} to {self.high:g} {self.unit}".strip()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON and reports."""
+        return {**asdict(self), "limit": self.limit}
+
+
+def _gate(
+    name: str,
+    value: float,
+    unit: str,
+    low: float | None,
+    high: float | None,
+    explanation: str,
+    informative: bool = False,
+) -> Gate:
+    inside = (low is None or value >= low) and (high is None or value <= high)
+    passed = bool(np.isfinite(value) and inside)
+    return Gate(name, float(value), unit, low, high, passed, explanation, informative)
+
+
+def check(
+    config: BaselineConfig, solution: Solution, model: osim.Model, motion: Motion, trial: Trial
+) -> list[Gate]:
+    """Every gate of one solved gait.
+
+    Parameters
+    ----------
+    config, solution, model
+        The request, the solver's result and the model it was solved with.
+    motion : the whole stride on the solver's grid
+    trial : the recorded stride
+    """
+    return [
+        *_solver_gates(config, solution),
+        *_contact_gates(model, motion),
+        *_force_gates(trial),
+        *_motion_gates(config, trial),
+        *_device_gates(config, trial),
+        *_replay_gates(model, motion),
+        *_human_gates(config, trial),
+    ]
+
+
+def failed(gates: list[Gate]) -> list[Gate]:
+    """The required gates that did not pass."""
+    return [g for g in gates if not g.passed and not g.informative]
+
+
+def _solver_gates(config: BaselineConfig, solution: Solution) -> list[Gate]:
+    bounds = diagnose.active_bounds(solution)
+    worst = max(bounds, key=lambda p: bounds[p], default=None)
+    where = f"; the worst is {worst}" if worst else ""
+    gap = max((abs(g) for g in diagnose.periodicity_gaps(solution).values()), default=0.0)
+    tolerance = 10 * config.solver.constraint_tolerance
+    return [
+        _gate("converged", float(solution.success), "", 1.0, None, f"Solver: {solution.status}."),
+        _gate(
+            "active_bounds",
+            float(len(bounds)),
+            "",
+            None,
+            0.0,
+            f"States that lie at a bound that is not meant to hold them{where}.",
+        ),
+        _gate("periodicity", gap, "", None, tolerance, "Largest gap between end and start."),
+    ]
+
+
+def _contact_gates(model: osim.Model, motion: Motion) -> list[Gate]:
+    depth = penetration(model, motion)
+    return [
+        _gate(
+            "penetration",
+            1e3 * depth,
+            "mm",
+            None,
+            1e3 * MAX_PENETRATION,
+            "Deepest contact sphere in the ground.",
+        )
+    ]
+
+
+def penetration(model: osim.Model, motion: Motion) -> float:
+    """Deepest indentation of any contact sphere along a motion, m."""
+    state = model.initSystem()
+    spheres = [
+        osim.ContactSphere.safeDownCast(f.getConnectee("sphere"))
+        for f in ground.contact_forces(model)
+    ]
+    deepest = 0.0
+    for i in range(motion.time.size):
+        for path, values in motion.states.items():
+            model.setStateVariableValue(state, path, float(values[i]))
+        model.realizePosition(state)
+        for sphere in spheres:
+            centre = sphere.getFrame().findStationLocationInGround(state, sphere.get_location())
+            deepest = max(deepest, sphere.getRadius() - centre.get(1))
+    return deepest
+
+
+def _force_gates(trial: Trial) -> list[Gate]:
+    weight = grf.weight_ratio(trial)
+    found = [grf.grf_features(trial, side) for side in SIDES]
+    # The bands describe level walking without device near 1.25 m/s; elsewhere they inform.
+    level = abs(trial.info.slope_deg) < 0.5 and trial.info.condition == "no_exo"
+    inform = not (level and 1.1 <= trial.info.speed <= 1.4)
+
+    def peak(name: str, field: str, low: float | None, high: float | None, text: str) -> Gate:
+        values = [getattr(f, field) for f in found]
+        value = max(values, key=abs) if field != "trough" else min(values)
+        return _gate(name, value, "BW", low, high, text, inform)
+
+    return [
+        _gate("grf_weight", weight, "", 0.99, 1.01, "Mean vertical force over weight."),
+        peak("grf_peak1", "first_peak", None, 1.40, "First vertical peak."),
+        peak(
+            "grf_peak1_after_landing",
+            "first_peak_after_landing",
+            None,
+            1.25,
+            "First vertical peak without the first 5 % of stance.",
+        ),
+        peak("grf_trough", "trough", 0.60, 0.90, "Mid-stance trough."),
+        peak("grf_peak2", "second_peak", 1.00, 1.25, "Second vertical peak."),
+        peak("grf_braking", "braking", -0.30, -0.10, "Largest braking force."),
+        peak("grf_propulsion", "propulsion", 0.10, 0.30, "Largest propulsive force."),
+    ]
+
+
+def _motion_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
+    forward = trial.coordinates["pelvis_tx"]
+    speed = (forward[-1] - forward[0]) / trial.duration
+    settings = config.stride_time
+    margin = 0.005
+    low = None if settings.fixed else settings.low + margin
+    high = None if settings.fixed else settings.high - margin
+    lumbar = np.abs(trial.moments["lumbar_extension"]).mean() if _has(trial) else 0.0
+    hips = np.mean([np.abs(trial.moments[f"hip_flexion_{s}"]).mean() for s in SIDES])
+    return [
+        _gate(
+            "speed",
+            speed - config.speed,
+            "m/s",
+            -0.01,
+            0.01,
+            "Average forward speed minus the commanded one.",
+        ),
+        _gate(
+            "stride_time",
+            trial.duration,
+            "s",
+            low,
+            high,
+            "Stride time lies inside its range."
+            if not settings.fixed
+            else "Imposed, so that arms are compared at one cadence.",
+        ),
+        _gate(
+            "trunk_share",
+            float(lumbar / max(hips, 1e-9)),
+            "",
+            None,
+            1.0,
+            "Mean trunk torque (an actuator, not muscles) over mean hip moment. The pelvis has no "
+            "reserve or residual actuators.",
+        ),
+    ]
+
+
+def _has(trial: Trial) -> bool:
+    return "lumbar_extension" in trial.moments
+
+
+def _device_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
+    exo = config.model.exo
+    if exo is None or config.condition != "assisted":
+        return []
+    torque = trial.exo_torque.values
+    speeds = trial.speeds.select(trial.exo_torque.names).values
+    motor = torque + exo.drag * speeds  # exo_torque holds the drag; the limits are the motor's
+    rate = np.abs(np.diff(motor, axis=0) / np.diff(trial.time)[:, None]).max()
+    limits = exo.limits
+    return [
+        _gate("exo_torque", np.abs(motor).max(), "Nm", None, 1.005 * limits.max_torque, "Motor."),
+        _gate("exo_rate", rate, "Nm/s", None, 1.02 * limits.rate_limit, "Change of motor torque."),
+        _gate(
+            "exo_power",
+            np.abs(motor * speeds).max(),
+            "W",
+            None,
+            1.02 * limits.power_limit,
+            "Motor power, given or taken.",
+        ),
+    ]
+
+
+def _replay_gates(model: osim.Model, motion: Motion) -> list[Gate]:
+    gates = []
+    for window, limit in ((0.05, REPLAY_LIMIT_DEG), (0.1, None)):
+        result = replay(model, motion, window)
+        gates.append(
+            _gate(
+                f"replay_{round(1e3 * window)}ms",
+                result.angle_rms / DEG,
+                "deg",
+                None,
+                limit,
+                "Forward simulation of the controls in windows: root mean square angle error at "
+                f"their ends; largest {result.angle_max / DEG:.2f} deg in {result.worst}.",
+                limit is None,
+            )
+        )
+    return gates
+
+
+def _human_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
+    """Share of the cycle within 2 SD of human walking; reported, not required."""
+    leg = normative.LEG_LENGTH_PER_HEIGHT * body_height(config)
+    cycles = clinical.clinical_cycles(trial)
+    gates = []
+    for quantity, unit in normative.QUANTITIES.items():
+        name = quantity if quantity in cycles else f"{quantity}_r"
+        if name not in cycles:
+            continue
+        c = normative.compare_to_band(cycles[name], quantity, config.speed, leg)
+        gates.append(
+            _gate(
+                f"human_{quantity}",
+                100 * c.within_2_sd,
+                "% of cycle",
+                None,
+                None,
+                f"Within 2 SD of humans; within 1 SD {100 * c.within_1_sd:.0f} %, RMS "
+                f"{c.rms:.3g} {unit}, r = {c.correlation:.2f}.",
+                True,
+            )
+        )
+    return gates
+
+
