@@ -95,9 +95,8 @@ def test_kinematic_events_of_a_sine_are_its_extremes():
     wave = np.sin(2 * np.pi * time)
     names = ("pelvis.x", "heel_r.x", "toe_r.x", "heel_l.x", "toe_l.x")
     walk = 1.3 * time
-    points = Channels(
-        names, np.stack([walk, walk + wave, walk + wave, walk - wave, walk - wave], 1)
-    )
+    right, left = walk + wave, walk - wave
+    points = Channels(names, np.column_stack([walk, right, right, left, left]))
     events = find_events(Trial.build(time, TrialInfo("s"), points=points))
     np.testing.assert_allclose(events.heel_strikes["r"], np.arange(5) + 0.25, atol=1e-6)
     np.testing.assert_allclose(events.toe_offs["r"], np.arange(4) + 0.75, atol=1e-6)
