@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_SLOTS = 7.0
+"""Room for this many bars at least, so that a few do not become walls."""
+
+
 @dataclass(frozen=True)
 class Bar:
     """A value with its interval for a bar or a point; the interval is None with one unit."""
@@ -77,6 +81,7 @@ def metabolic_figure(
         axes.grid(axis="x", visible=False)
         axes.set_ylabel("gross metabolic rate, W/kg")
         axes.margins(y=0.12)
+        axes.set_xlim(-0.8, max(place - 0.9, _SLOTS) - 0.2)
         _bar_legend(figure, list(seen.values()), basal)
     return figure
 

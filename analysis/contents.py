@@ -17,7 +17,12 @@ from osim_exo.analysis.findings import (
     walks_of_rows,
 )
 from osim_exo.analysis.inference import EffectRow, effect_rows, statistics_sentences
-from osim_exo.analysis.methods import Methods, has_metabolics, write_methods
+from osim_exo.analysis.methods import (
+    Methods,
+    has_metabolics,
+    tracks_human_angles,
+    write_methods,
+)
 from osim_exo.analysis.overview import WalkRow, across, walk_rows
 from osim_exo.analysis.plates import (
     Drawing,
@@ -117,6 +122,7 @@ def _part(
     trials: Sequence[Trial],
     arms: Sequence[Arm],
     each: bool,
+    tracked: bool,
 ) -> Part:
     walk = findings.walk
     own = pick(trials, walk)
@@ -124,7 +130,7 @@ def _part(
     drawings = (
         *change_plates(findings, walk.key),
         *metabolic_plates(findings, walk.key),
-        *cycle_plates(comparison, curves, human_bands(own), walk, each),
+        *cycle_plates(comparison, curves, human_bands(own), walk, each, tracked),
     )
     others = [name for name in findings.metrics if name not in METRICS]
     first = next(iter(findings.assisted()), None)
@@ -178,7 +184,8 @@ def build(
     arms = arms_of(trials)
     units = _units(comparison, trials)
     each = len(walks) <= MANY_WALKS
-    parts = tuple(_part(comparison, findings, trials, arms, each) for findings in found)
+    tracked = tracks_human_angles(trials, study)
+    parts = tuple(_part(comparison, findings, trials, arms, each, tracked) for findings in found)
     bands = any(human_bands(pick(trials, walk)) for walk in walks)
     methods = write_methods(trials, study, statistics_sentences(comparison, units), bands=bands)
     notes = []

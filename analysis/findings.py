@@ -124,8 +124,11 @@ class Findings:
 
     @property
     def metrics(self) -> list[str]:
-        """Metric names: those of `METRICS` first, the others in the comparison's order."""
-        names = dict.fromkeys(row["name"] for row in self.rows)
+        """Metric names, those of `METRICS` first; the device's own only where one is worn."""
+        worn = any(arm.condition != "no_exo" for arm in self.arms)
+        names = dict.fromkeys(
+            row["name"] for row in self.rows if worn or not row["name"].startswith(_DEVICE)
+        )
         return [n for n in METRICS if n in names] + [n for n in names if n not in METRICS]
 
     @property

@@ -228,6 +228,14 @@ def _objective(settings: object) -> Iterator[str]:
             yield f"The objective is a weighted sum (weights in brackets): {listed(terms)}."
 
 
+def tracks_human_angles(trials: Sequence[Trial], study: Settings) -> bool:
+    """Whether gaits were solved with joint angles of people as a target."""
+    weight = find_setting(study.get("configuration"), "tracking")
+    terms = (find_setting(t.info.provenance.get("objective_terms"), "tracking") for t in trials)
+    solved = any(t.info.physics == "moco" for t in trials)
+    return solved and (bool(weight) or any(terms))
+
+
 def _arms(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     conditions = {t.info.condition for t in trials}
     names = {
@@ -273,7 +281,7 @@ def _has_events(trial: Trial) -> bool:
     return True
 
 
-def _measures(trials: Sequence[Trial], bands: bool) -> Iterator[str]:
+def _measures(trials: Sequence[Trial], study: Settings, bands: bool) -> Iterator[str]:
     yield (
         "Curves are normalised to the gait cycle, 101 points from heel strike to the next heel "
         "strike of the same foot."
@@ -294,6 +302,11 @@ def _measures(trials: Sequence[Trial], bands: bool) -> Iterator[str]:
             "Human bands are mean and standard deviation at the same dimensionless speed "
             "[@schwartz2008]."
         )
+        if tracks_human_angles(trials, study):
+            yield (
+                "The objective tracks human joint angles, so that their agreement with the bands "
+                "is no evidence; forces, moments, powers and activations are not tracked."
+            )
     if any(has_metabolics(t) for t in trials):
         yield (
             "Metabolic rates come from two models on the same muscle states, Bhargava et al. "
@@ -337,7 +350,7 @@ def write_methods(
     groups = (
         [*_model(trials, study), *_subjects(trials, study), *_walks(infos)],
         [*_solving(trials, study), *_arms(trials, study)],
-        list(_measures(trials, bands)),
+        list(_measures(trials, study, bands)),
         list(statistics),
     )
     paragraphs = tuple(" ".join(group) for group in groups if group)

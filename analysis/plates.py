@@ -98,16 +98,19 @@ def cycle_plates(
     bands: Mapping[str, tuple[Array, Array]],
     walk: Walk,
     each: bool,
+    tracked: bool,
 ) -> Iterator[Drawing]:
     """Everything over the gait cycle at one walk: joints, forces, muscles, exo."""
     words, key = _side_words(walk.slope_deg, bands), walk.key
     found, tests = marks(comparison, walk), cluster_words(comparison, walk)
+    target = "Joint angles were tracked: only the rest can agree by itself. " if tracked else ""
     zero = "Zero percent is right heel strike."
     for name, title, caption, figure in (
         (
             "joints",
             "Joint angles, moments and powers",
-            f"Internal moments and powers of the body, the exo's not included. {words} {tests}",
+            "Internal moments and powers of the body, the exo's not included. "
+            f"{target}{words} {tests}",
             cycle_figure(JOINT_PANELS, curves, bands, marks=found, each=each),
         ),
         (

@@ -113,10 +113,14 @@
 
   function drawTrunk(pen, at_, cam) {
     var base = at_.lumbar || at_.torso || at_.pelvis, neck = at_.neck;
+    var hips = [at_.hip_r, at_.hip_l].filter(Boolean), root = at_.pelvis;
+    if (!root && hips.length === 2) {
+      root = [(hips[0][0] + hips[1][0]) / 2, (hips[0][1] + hips[1][1]) / 2];
+    }
     if (!neck && base && at_.head) {
       neck = [base[0] + 0.74 * (at_.head[0] - base[0]), base[1] + 0.74 * (at_.head[1] - base[1])];
     }
-    var chain = [at_.pelvis, at_.lumbar, at_.torso, neck].filter(Boolean);
+    var chain = [root, at_.lumbar, at_.torso, neck].filter(Boolean);
     for (var i = 1; i < chain.length; i += 1) {
       capsule(pen, chain[i - 1], chain[i], LIMB.trunk * cam.scale);
     }

@@ -36,6 +36,16 @@ def test_methods_tell_only_what_was_done():
     assert "human mean" not in moco.lower() and "dimensionless" not in moco
 
 
+def test_tracked_joint_angles_are_not_offered_as_evidence():
+    solved = [replaced(t, physics="moco") for t in three_arms(1)]
+    words = "no evidence"
+    assert words not in " ".join(write_methods(solved, SETTINGS, [], bands=True).plain)
+    tracking = {"configuration": {"weights": {"effort": 1.0, "tracking": 8.0}}}
+    assert words in " ".join(write_methods(solved, tracking, [], bands=True).plain)
+    recorded = [replaced(t, provenance={"objective_terms": {"tracking": 0.1}}) for t in solved]
+    assert words in " ".join(write_methods(recorded, {}, [], bands=True).plain)
+
+
 def test_delayed_output_feedback_is_cited_only_where_it_was_used():
     used = write_methods(three_arms(1, controller="delayed_output_feedback"), {}, [], bands=False)
     assert "lim2019" in [r.key for r in used.references]

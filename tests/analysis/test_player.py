@@ -167,10 +167,11 @@ def test_player_moves_and_logs_nothing(tmp_path):
     trials = three_arms(2) + three_arms(2, slope_deg=5.0)
     probe = """
       const p = document.querySelector('.player').osimPlayer;
-      const wait = ms => new Promise(r => setTimeout(r, ms));
-      const ink = () => p.stage.toDataURL().length;
+      const frame = () => new Promise(r => requestAnimationFrame(r));
       const before = p.scrubber.value, first = p.stage.toDataURL();
-      p.field('play').click(); await wait(1500); p.field('play').click();
+      p.field('play').click();
+      for (let i = 0; i < 600 && Number(p.scrubber.value) < 2; i += 1) { await frame(); }
+      p.field('play').click();
       const after = p.scrubber.value, later = p.stage.toDataURL();
       p.scrubber.value = 40; p.scrubber.dispatchEvent(new Event('input'));
       const dragged = p.phase;
@@ -184,6 +185,7 @@ def test_player_moves_and_logs_nothing(tmp_path):
     """
     seen = visit(page(tmp_path, trials), probe, tmp_path)
     assert seen.console == []
+    assert seen.requests == []
     assert float(seen.seen["before"]) == 0.0
     assert float(seen.seen["after"]) > 0.0
     assert seen.seen["moved"]
