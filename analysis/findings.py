@@ -254,7 +254,8 @@ def table(findings: Findings, names: Sequence[str], arm: Arm | None = None) -> l
         # The device's own numbers start from nothing: a percentage of that says nothing.
         own = name.startswith(_DEVICE)
         changes = [None if own else findings.change(name, part, arm) for part in CHANGES]
-        flags = dict.fromkeys(f for row in [*found, *changes] if row for f in row["flags"])
+        rows_shown = [row for row in [*found, *changes] if row]
+        flags = dict.fromkeys(f for row in rows_shown for f in row["flags"] if f not in _KNOWN)
         rows.append(
             TableRow(
                 metric_label(name),
@@ -267,10 +268,12 @@ def table(findings: Findings, names: Sequence[str], arm: Arm | None = None) -> l
     return rows
 
 
+_KNOWN = ("interval_over_seeds",)
+"""Flags that hold for every row; the page says them once."""
+
 _FLAGS: Mapping[str, str] = {
     "saving_above_10_percent": "saving above 10 %",
     "energy_ratio_above_4": "energy ratio above 4",
-    "interval_over_seeds": "interval over training seeds, not over people",
     "unpaired_units_left_out_of_change": "change over paired units only",
 }
 

@@ -21,8 +21,8 @@ from osim_exo.units import GRAVITY
 FRAMES = 61
 """Frames per trial; the player interpolates between them."""
 
-MAX_TRIALS = 60
-"""More trials would make a page that is slow to open; whole subjects are left out."""
+MAX_NUMBERS = 400_000
+"""More would make a page that is slow to open (about 2.5 MB); whole subjects are left out."""
 
 _LONGEST = 3.0
 """Seconds shown of a recording that is not one stride."""
@@ -194,17 +194,25 @@ def trial_data(trial: Trial, arm: Arm, *, frames: int = FRAMES) -> dict[str, Any
     }
 
 
+def _numbers(trial: Trial) -> float:
+    """How many numbers a trial adds to the page: x and y of its points, the rest as it is."""
+    channels = len(trial.points) * 2 / 3 + len(trial.activations) + len(trial.exo_torque)
+    return FRAMES * channels
+
+
 def playable(trials: Sequence[Trial]) -> list[Trial]:
-    """Trials with landmarks, whole subjects up to `MAX_TRIALS`; the first trial of each choice."""
+    """Trials with landmarks, the first of each choice; whole subjects within `MAX_NUMBERS`."""
     chosen: dict[tuple[Any, ...], Trial] = {}
     for trial in trials:
         info = trial.info
         if _landmark_names(trial):
             key = (info.subject, walk_of(info), info.condition, info.controller, info.physics)
             chosen.setdefault(key, trial)
-    subjects = list(dict.fromkeys(key[0] for key in chosen))
-    while len(subjects) > 1 and sum(key[0] in subjects for key in chosen) > MAX_TRIALS:
-        subjects.pop()
+    subjects: dict[str, float] = {}
+    for key, trial in chosen.items():
+        subjects[key[0]] = subjects.get(key[0], 0.0) + _numbers(trial)
+    while len(subjects) > 1 and sum(subjects.values()) > MAX_NUMBERS:
+        subjects.popitem()
     return [trial for key, trial in chosen.items() if key[0] in subjects]
 
 

@@ -16,7 +16,6 @@ from osim_exo.analysis.drawing import VARIABLES, svg
 from osim_exo.analysis.findings import NOTHING, TableRow
 from osim_exo.analysis.plates import Drawing
 from osim_exo.analysis.player import (
-    MAX_TRIALS,
     page_text,
     playable,
     player_markup,
@@ -184,15 +183,16 @@ def _cited(text: str, references: Sequence[Reference]) -> Markup:
 
 def _player_note(trials: Sequence[Trial]) -> str:
     shown = playable(trials)
-    left = len({t.info.subject for t in trials}) - len({t.info.subject for t in shown})
+    drawn = {t.info.subject for t in trials if len(t.points)}
+    left = len(drawn) - len({t.info.subject for t in shown})
     note = (
         "The walker is seen from its right side; the left leg is darker. Muscles are coloured and "
         "widened by activation, blue arrows are ground forces (one body weight is 0.55 m), the arc "
         "shows the exo torque that turns the thigh. The ground is drawn at its slope. Keys on the "
         "picture: space plays, arrows step, Home and End jump."
     )
-    if left > 0 and len(shown) >= MAX_TRIALS // 2:
-        note += f" {left} subjects are left out to keep the page small."
+    if left > 0:
+        note += f" Subjects left out to keep the page small: {left} of {len(drawn)}."
     return note
 
 

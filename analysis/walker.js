@@ -50,7 +50,7 @@
     var drift = trial.start + (trial.end - trial.start) * phase;
     var scale = (view.height - 30) / (trial.stature * 1.15);
     var turn = trial.slope_deg * Math.PI / 180;
-    var originX = wide ? (view.width - 300) / 2 : view.width * 0.6;
+    var originX = wide ? (view.width - 300) / 2 : view.width * 0.7;
     var originY = view.height - 42 - Math.abs(Math.tan(turn)) * 20;
     return {
       scale: scale, turn: turn,

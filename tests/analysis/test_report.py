@@ -13,6 +13,7 @@ from osim_exo.analysis.findings import Findings, walks_of_rows
 from osim_exo.analysis.pdf import write_pdf
 from osim_exo.analysis.report import gate_table, render, write_report
 from osim_exo.analysis.summary import summarise
+from osim_exo.results import MeasuredWalk
 from osim_exo.trial import Trial
 from osim_exo.units import grade_percent
 from tests.browser import visit
@@ -377,3 +378,23 @@ def test_report_goes_into_a_folder_and_replaces_the_old_one(tmp_path):
     again = write_report(first, compare(trials), trials, {"title": "Another"})
     assert "Another" in again.read_text("utf-8")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.bib", "report.html"]
+
+
+def test_recorded_walk_of_a_person_gives_a_report_beside_human_bands(shared_data):
+    folder = shared_data / "gait10dof18musc"
+    walk = MeasuredWalk(
+        name="subject01",
+        coordinates=folder / "subject01_walk_IK.mot",
+        grf=folder / "subject01_walk_grf.mot",
+        moments=folder / "subject01_walk_ID.sto",
+        body_mass=72.6,
+        height=1.8,
+        speed=1.3,
+    )
+    trials = [walk.read(folder)]
+    contents = build(compare(trials), trials)
+    assert {d.key for d in contents.parts[0].drawings} == {"v1p3s0-joints", "v1p3s0-forces"}
+    assert contents.parts[0].problems == ()
+    page = Page(render(contents))
+    assert page.problems == []
+    assert "how this one person walked" in page.text
