@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from osim_exo.analysis.arm_curves import gather, human_bands
 from osim_exo.analysis.arms import Arm, Walk, arms_of, pick, sort_walks, walk_of
-from osim_exo.analysis.findings import (
-    METRICS,
-    Findings,
-    TableRow,
-    metric_label,
-    table,
-    walks_of_rows,
-)
+from osim_exo.analysis.findings import Findings, metric_label, walks_of_rows
 from osim_exo.analysis.inference import EffectRow, effect_rows, statistics_sentences
 from osim_exo.analysis.methods import (
     Methods,
@@ -32,6 +25,7 @@ from osim_exo.analysis.plates import (
     overview_plates,
 )
 from osim_exo.analysis.summary import Summary, summarise
+from osim_exo.analysis.tables import Table, tables
 from osim_exo.trial import Trial
 
 if TYPE_CHECKING:
@@ -47,16 +41,13 @@ class Part:
 
     Attributes
     ----------
-    tables : heading, caption and rows; one table per assisted arm
-    further : rows of all other metrics
+    tables : one per assisted arm
     tests : effect sizes and tests; empty with one unit
     problems : what could not be shown and why
     """
 
     walk: Walk
-    arms: tuple[Arm, ...]
-    tables: tuple[tuple[str, str, tuple[TableRow, ...]], ...]
-    further: tuple[TableRow, ...]
+    tables: tuple[Table, ...]
     tests: tuple[EffectRow, ...]
     drawings: tuple[Drawing, ...]
     problems: tuple[str, ...]
@@ -92,30 +83,6 @@ def _units(comparison: Comparison, trials: Sequence[Trial]) -> tuple[str, str]:
     return "virtual subject", "virtual subjects"
 
 
-def _tables(findings: Findings) -> tuple[tuple[str, str, tuple[TableRow, ...]], ...]:
-    names = [name for name in findings.metrics if name in METRICS]
-    arms = findings.assisted()
-    n = findings.units
-    caption = (
-        f"Mean over n = {n}; small numbers are 95 % intervals. "
-        if n > 1
-        else "n = 1: no intervals. "
-    )
-    caption += (
-        "Rates per kilogram of body mass without the device. Changes "
-        "in percent of the comparator, mean of the units' own changes."
-    )
-    tables = []
-    shown: Sequence[Arm | None] = arms or [None]
-    for arm in shown:
-        rows = tuple(table(findings, names, arm))
-        several = arm is not None and len(arms) > 1
-        title = f"Comparison, {arm.label}" if arm and several else "Comparison"
-        if rows:
-            tables.append((title, caption, rows))
-    return tuple(tables)
-
-
 def _part(
     comparison: Comparison,
     findings: Findings,
@@ -132,13 +99,9 @@ def _part(
         *metabolic_plates(findings, walk.key),
         *cycle_plates(comparison, curves, human_bands(own), walk, each, tracked),
     )
-    others = [name for name in findings.metrics if name not in METRICS]
-    first = next(iter(findings.assisted()), None)
     return Part(
         walk,
-        findings.arms,
-        _tables(findings),
-        tuple(table(findings, others, first)),
+        tuple(tables(findings)),
         tuple(effect_rows(comparison, walk)),
         drawings,
         tuple(problems),

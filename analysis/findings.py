@@ -1,9 +1,8 @@
-"""What a comparison says, in words and in a table: the first thing that a report shows."""
+"""The rows of a comparison by metric, arm and kind of change, as a report looks at them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from osim_exo.analysis.arms import Arm, Walk, find_arms, muscle_label, sort_walks
@@ -47,10 +46,8 @@ CHANGES: Mapping[str, tuple[str, str]] = {
 }
 """Condition and comparator of the three parts of a change."""
 
-NOTHING = "–"
-"""What stands where there is no number."""
-
-_DEVICE = ("exo_", "energy_ratio")
+DEVICE = ("exo_", "energy_ratio")
+"""How the names of the device's own metrics start."""
 
 LARGE_SAVING = 10.0
 """Percent; a larger saving in simulation is a reason to doubt it."""
@@ -93,19 +90,6 @@ def interval(bar: Bar, decimals: int = 1) -> str:
     return f"{signed(bar.low, decimals)} to {signed(bar.high, decimals)}"
 
 
-def plain(value: float, decimals: int) -> str:
-    """A number with a true minus."""
-    return f"{value:.{decimals}f}".replace("-", "−")
-
-
-def brackets(bar: Bar, decimals: int, write: Callable[[float, int], str]) -> str:
-    """The interval as ``[low, high]``; empty without one, and where it prints as a point."""
-    if bar.low is None or bar.high is None:
-        return ""
-    low, high = write(bar.low, decimals), write(bar.high, decimals)
-    return f"[{low}, {high}]" if low != high else ""
-
-
 class Findings:
     """The rows of one walk, found by metric, arm and part.
 
@@ -127,7 +111,7 @@ class Findings:
         """Metric names, those of `METRICS` first; the device's own only where one is worn."""
         worn = any(arm.condition != "no_exo" for arm in self.arms)
         names = dict.fromkeys(
-            row["name"] for row in self.rows if worn or not row["name"].startswith(_DEVICE)
+            row["name"] for row in self.rows if worn or not row["name"].startswith(DEVICE)
         )
         return [n for n in METRICS if n in names] + [n for n in names if n not in METRICS]
 
@@ -187,97 +171,3 @@ def metric_label(name: str) -> str:
     whole, _, part = name.partition("/")
     label = METRICS[whole][0] if whole in METRICS else whole.replace("_", " ").capitalize()
     return f"{label}: {muscle_label(part)}" if part else label
-
-
-def decimals_of(name: str, value: float) -> int:
-    """Decimals to print of a metric's value: four figures at most."""
-    if name in METRICS:
-        return METRICS[name][1]
-    return 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A table cell: a number as text and what stands small under it."""
-
-    text: str
-    small: str = ""
-    marked: bool = False
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """One metric: a cell per arm, then a cell per part of the change, then its flags."""
-
-    label: str
-    unit: str
-    values: tuple[Cell, ...]
-    changes: tuple[Cell, ...]
-    flags: tuple[str, ...]
-
-
-def _unit_words(row: Row) -> str:
-    if row["unit"] != "1":
-        return str(row["unit"])
-    return "0 to 1" if row["normalisation"] == "maximum" else ""
-
-
-def _value_cell(name: str, row: Row | None) -> Cell:
-    if row is None:
-        return Cell(NOTHING)
-    places = decimals_of(name, row["value"])
-    bar = value_bar(row)
-    return Cell(plain(bar.value, places), brackets(bar, places, plain))
-
-
-def _change_cell(row: Row | None) -> Cell:
-    if row is None:
-        return Cell(NOTHING)
-    bar = change_bar(row)
-    marked = "saving_above_10_percent" in row["flags"]
-    return Cell(f"{signed(bar.value)} %", brackets(bar, 1, signed), marked)
-
-
-def table(findings: Findings, names: Sequence[str], arm: Arm | None = None) -> list[TableRow]:
-    """Rows of the comparison table for these metrics.
-
-    Parameters
-    ----------
-    arm : which assisted arm the changes are of, where there are several
-    """
-    rows = []
-    for name in names:
-        values = [findings.value(name, a) for a in findings.arms]
-        found = [v for v in values if v is not None]
-        if not found:
-            continue
-        # The device's own numbers start from nothing: a percentage of that says nothing.
-        own = name.startswith(_DEVICE)
-        changes = [None if own else findings.change(name, part, arm) for part in CHANGES]
-        rows_shown = [row for row in [*found, *changes] if row]
-        flags = dict.fromkeys(f for row in rows_shown for f in row["flags"] if f not in _KNOWN)
-        rows.append(
-            TableRow(
-                metric_label(name),
-                _unit_words(found[0]),
-                tuple(_value_cell(name, value) for value in values),
-                tuple(_change_cell(change) for change in changes),
-                tuple(flag_words(flag) for flag in flags),
-            )
-        )
-    return rows
-
-
-_KNOWN = ("interval_over_seeds",)
-"""Flags that hold for every row; the page says them once."""
-
-_FLAGS: Mapping[str, str] = {
-    "saving_above_10_percent": "saving above 10 %",
-    "energy_ratio_above_4": "energy ratio above 4",
-    "unpaired_units_left_out_of_change": "change over paired units only",
-}
-
-
-def flag_words(flag: str) -> str:
-    """A flag of a comparison in plain words."""
-    return _FLAGS.get(flag, flag.replace("_", " "))

@@ -65,12 +65,12 @@ def _summary(contents: Contents) -> Iterator[Line]:
 
 
 def _tables(part: Part) -> Iterator[Line]:
-    for name, caption, rows in part.tables:
-        yield "heading", f"{name}, {part.walk.title}"
-        yield from _wrapped("note", caption)
-        heads = [arm.label for arm in part.arms] + ["mass penalty", "torque benefit", "net"]
+    for table in part.tables:
+        yield "heading", f"{table.title}, {part.walk.title}"
+        yield from _wrapped("note", table.caption)
+        heads = [arm.label for arm in table.arms] + ["mass penalty", "torque benefit", "net"]
         yield "table", f"{'':50}" + "".join(f"{head[:19]:>20}" for head in heads)
-        for row in rows:
+        for row in table.rows:
             cells = (*row.values, *row.changes)
             label = f"{row.label} {row.unit}".strip()
             yield "table", f"{label[:49]:50}" + "".join(f"{cell.text:>20}" for cell in cells)

@@ -13,7 +13,6 @@ from osim_exo import __version__
 from osim_exo.analysis.bibliography import CITATION, Reference, bibtex
 from osim_exo.analysis.contents import Contents, build
 from osim_exo.analysis.drawing import VARIABLES, svg
-from osim_exo.analysis.findings import NOTHING, TableRow
 from osim_exo.analysis.plates import Drawing
 from osim_exo.analysis.player import (
     page_text,
@@ -21,6 +20,7 @@ from osim_exo.analysis.player import (
     player_markup,
     player_script,
 )
+from osim_exo.analysis.tables import Table
 from osim_exo.errors import MissingExtraError
 from osim_exo.files import write_text
 from osim_exo.trial import Trial
@@ -208,20 +208,17 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
     }
 
 
-def _changed(rows: Sequence[TableRow]) -> bool:
-    return any(cell.text != NOTHING for row in rows for cell in row.changes)
-
-
-def _page_arms(contents: Contents, part_index: int) -> list[dict[str, str]]:
-    """Columns of a part's table with colours that follow the page's theme."""
-    arms = contents.parts[part_index].arms
-    return [
+def _table(table: Table) -> dict[str, Any]:
+    """A table for the page; its arms' colours follow the page's theme."""
+    arms = [
         {
             "label": arm.label,
             "colour": f"var(--{VARIABLES[arm.colour]})" if arm.colour in VARIABLES else arm.colour,
         }
-        for arm in arms
+        for arm in table.arms
     ]
+    fields = ("title", "caption", "rows", "further", "changed")
+    return {"arms": arms, **{name: getattr(table, name) for name in fields}}
 
 
 def _context(contents: Contents, bib_name: str) -> dict[str, Any]:
@@ -236,11 +233,8 @@ def _context(contents: Contents, bib_name: str) -> dict[str, Any]:
     parts = [
         {
             "walk": part.walk,
-            "arms": _page_arms(contents, i),
-            "tables": part.tables,
-            "further": part.further,
+            "tables": [_table(table) for table in part.tables],
             "tests": part.tests,
-            "changed": any(_changed(rows) for *_, rows in part.tables) or _changed(part.further),
             "figures": [_figure(drawing) for drawing in part.drawings],
             "problems": part.problems,
             "summary": contents.summaries[i] if len(contents.parts) > 1 else None,

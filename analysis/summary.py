@@ -179,16 +179,19 @@ def doubts(findings: Findings, arm: Arm) -> list[str]:
             f"The energy ratio is {ratio['value']:.1f}, above {LARGE_RATIO:g}. Muscles cannot "
             "plausibly save that much per watt given: look for a fault before believing the saving."
         )
-    for metric, model in _MODELS.items():
-        for part, comparator in (("net", "no exo"), ("torque benefit", "zero torque")):
-            row = findings.change(metric, part, arm)
-            if row and row["change_percent"] < -LARGE_SAVING:
-                flags.append(
-                    f"The saving of {-row['change_percent']:.1f} % against {comparator} "
-                    f"({model}) is above {LARGE_SAVING:g} %. Simulations promise more than people "
-                    "gain; treat it as an upper bound, not as a prediction."
-                )
-    return flags
+    large = [
+        f"{-row['change_percent']:.1f} % against {comparator} ({model})"
+        for metric, model in _MODELS.items()
+        for part, comparator in (("net", "no exo"), ("torque benefit", "zero torque"))
+        if (row := findings.change(metric, part, arm)) and row["change_percent"] < -LARGE_SAVING
+    ]
+    if large:
+        flags.append(
+            f"Savings above {LARGE_SAVING:g} %: {', '.join(large)}. Simulations promise more than "
+            "people gain; treat this as an upper bound, not as a prediction."
+        )
+    several = len(findings.assisted()) > 1
+    return [f"{arm.label[0].upper()}{arm.label[1:]}: {text}" if several else text for text in flags]
 
 
 def alone(findings: Findings, unit_one: str) -> str:
@@ -207,6 +210,7 @@ def alone(findings: Findings, unit_one: str) -> str:
 
 def _tiles(findings: Findings, arm: Arm | None) -> list[Tile]:
     tiles = []
+    whose = f"; {arm.label}" if arm and len(findings.assisted()) > 1 else ""
     for part, detail in (
         ("net", "assisted against no exo"),
         ("torque benefit", "assisted against zero torque"),
@@ -222,10 +226,10 @@ def _tiles(findings: Findings, arm: Arm | None) -> list[Tile]:
             )
             about = {"net": "Metabolic rate"}.get(part, part.capitalize())
             number = f"{signed(row['change_percent'])} %"
-            tiles.append(Tile(about, number, tied(f"{detail}; {spread}; Bhargava 2004")))
+            tiles.append(Tile(about, number, tied(f"{detail}; {spread}; Bhargava 2004{whose}")))
     ratio = findings.value("energy_ratio", arm) if arm else None
     if ratio:
-        detail = "metabolic W saved per exo positive W; above 4 is implausible"
+        detail = f"metabolic W saved per exo positive W; above 4 is implausible{whose}"
         tiles.append(Tile("Energy ratio", f"{ratio['value']:.2f}", detail))
     return tiles
 
