@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -31,7 +32,7 @@ class Weights(Config):
         default=8.0, ge=0.0, description="squared deviation from human joint angles, rad^2"
     )
     tracking_speed: float = Field(
-        default=0.01,
+        default=0.02,
         ge=0.0,
         description="joint speeds, relative to angles, at a stride time of 1.1 s; scaled by its "
         "square",
@@ -120,5 +121,9 @@ class BaselineConfig(Config):
     @property
     def hash(self) -> str:
         """SHA-256 of the request and of the model as built, first 16 digits."""
-        text = self.model_dump_json() + self.model.hash
+        # Fields at their defaults are left out, so that a new field does not make old gaits stale;
+        # weights and solver count in full, because their defaults are part of the recipe.
+        request = self.model_dump(mode="json", exclude_defaults=True)
+        recipe = {"weights": self.weights.model_dump(), "solver": self.solver.model_dump()}
+        text = json.dumps([request, recipe, self.model.hash], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

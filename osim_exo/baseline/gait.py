@@ -19,7 +19,7 @@ from osim_exo.baseline.storage import load_solution, save_solution
 from osim_exo.errors import DataError
 from osim_exo.files import read_json, write_json
 from osim_exo.io import read_trial, write_trial
-from osim_exo.physics.record import Motion, Recorder, describe
+from osim_exo.physics.record import Recorder, describe
 from osim_exo.provenance import versions
 from osim_exo.trial import Trial
 
@@ -58,7 +58,9 @@ class Gait:
         """What the solver and the gates say, in sentences."""
         faults = [g for g in self.gates if not g.passed and not g.informative]
         words = [explain(self.solution)]
-        words += [f"Gate {g.name}: {g.value:.3g}, allowed {g.limit}. {g.explanation}" for g in faults]
+        words += [
+            f"Gate {g.name}: {g.value:.3g}, allowed {g.limit}. {g.explanation}" for g in faults
+        ]
         return " ".join(words)
 
     def summary(self) -> dict[str, Any]:
@@ -82,17 +84,12 @@ class Gait:
         }
 
 
-def assemble(
-    config: BaselineConfig,
-    solution: Solution,
-    search: list[tuple[float, float]] | None = None,
-    name: str = "",
-    subject: str = "reference",
-) -> Gait:
-    """Record a solution's stride and check it."""
+def record_stride(
+    config: BaselineConfig, solution: Solution, name: str = "", subject: str = "reference"
+) -> Trial:
+    """The solution's stride as a trial of 101 samples from right heel strike."""
     request = model_request(config)
     model = request.build()
-    motion = solution.stride()
     recorder = Recorder(model, request.display)
     info = describe(
         request,
@@ -115,11 +112,22 @@ def assemble(
             "versions": versions(),
         },
     )
-    first = recorder.record(motion, info)
-    strike = heel_strike_time(first)
-    turned = resample(phase_shifted(motion, strike), SAMPLES)
-    trial = recorder.record(turned, info)
-    gates = check(config, solution, model, motion, trial)
+    motion = solution.stride()
+    strike = heel_strike_time(recorder.record(motion, info))
+    return recorder.record(resample(phase_shifted(motion, strike), SAMPLES), info)
+
+
+def assemble(
+    config: BaselineConfig,
+    solution: Solution,
+    search: list[tuple[float, float]] | None = None,
+    name: str = "",
+    subject: str = "reference",
+) -> Gait:
+    """Record a solution's stride and check it."""
+    trial = record_stride(config, solution, name, subject)
+    model = model_request(config).build()
+    gates = check(config, solution, model, solution.stride(), trial)
     return Gait(config, solution, trial, tuple(gates), tuple(search or ()))
 
 
@@ -144,10 +152,14 @@ def heel_strike_time(trial: Trial) -> float:
     return float(((strike - 1 + share) * step) % trial.duration)
 
 
-def save_gait(gait: Gait, folder: Path) -> Path:
-    """Write ``gait.json``, ``solution.*`` and the trial's files; readable with `load_gait`."""
+def save_gait(gait: Gait, folder: Path, *, trial: bool = True) -> Path:
+    """Write ``gait.json``, ``solution.*`` and the trial's files; readable with `load_gait`.
+
+    Without `trial` the folder is small, and loading records the stride anew.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_trial(gait.trial, folder / "trial")
+    if trial:
+        write_trial(gait.trial, folder / "trial")
     save_solution(gait.solution, folder / "solution")
     write_json(
         folder / "gait.json",
@@ -179,16 +191,12 @@ def load_gait(folder: Path) -> Gait:
         search = tuple((float(t), float(j)) for t, j in data["search"])
     except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
         raise DataError(f"{folder / 'gait.json'} is not a gait of this version: {error}") from error
-    return Gait(
-        config,
-        load_solution(folder / "solution"),
-        read_trial(folder / "trial"),
-        gates,
-        search,
-    )
+    solution = load_solution(folder / "solution")
+    stored = folder / "trial"
+    trial = read_trial(stored) if stored.is_dir() else record_stride(config, solution)
+    return Gait(config, solution, trial, gates, search)
 
 
 def relabel(gait: Gait, **facts: Any) -> Gait:
     """The same gait with other facts in its trial's info, as ``subject``."""
     return replace(gait, trial=replace(gait.trial, info=replace(gait.trial.info, **facts)))
-

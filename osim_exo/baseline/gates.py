@@ -299,5 +299,3 @@ def _human_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
             )
         )
     return gates
-
-

@@ -9,7 +9,7 @@ from osim_exo.analysis import clinical, normative
 from osim_exo.trial import Array
 from osim_exo.units import DEG
 
-HARMONICS = 6
+HARMONICS = 12
 """Fourier terms kept; joint angles of walking hold more than 99 % of their power in them
 (Winter 2009)."""
 

@@ -75,9 +75,7 @@ def optimise(
     return solved[best], [(t, solved[t].objective) for t in sorted(solved)]
 
 
-def _next(
-    solved: dict[float, Solution], failed: list[float], settings: StrideTime
-) -> float | None:
+def _next(solved: dict[float, Solution], failed: list[float], settings: StrideTime) -> float | None:
     """The stride time to try next, or None when the minimum is bracketed and fitted."""
     times = sorted(solved)
     tried = sorted([*times, *failed])

@@ -1,0 +1,156 @@
+"""Solve a gait: stride time, exo and quality gates put together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from osim_exo.baseline import arms, library, stride_time
+from osim_exo.baseline.config import BaselineConfig
+from osim_exo.baseline.diagnose import explain
+from osim_exo.baseline.gait import Gait, assemble, heel_strike_time, save_gait
+from osim_exo.baseline.launch import solve_once, title
+from osim_exo.baseline.problem import model_request
+from osim_exo.baseline.solution import Solution
+from osim_exo.baseline.storage import save_solution
+from osim_exo.errors import BaselineError
+from osim_exo.physics.record import Recorder, describe
+from osim_exo.progress import SILENT, Progress
+from osim_exo.trial import Array
+
+FIRST_STRIDE_TIME = 1.14
+"""s; where the search begins at `FIRST_SPEED`."""
+
+FIRST_SPEED = 1.25
+"""m/s"""
+
+CADENCE_EXPONENT = 0.42
+"""Step frequency grows with speed to about this power in free walking (Grieve & Gear 1966)."""
+
+MAX_RATE_ROUNDS = 4
+
+
+def solve(
+    config: BaselineConfig,
+    *,
+    out: Path | None = None,
+    guess: Solution | None = None,
+    progress: Progress = SILENT,
+    name: str = "",
+    subject: str = "reference",
+) -> Gait:
+    """Solve one gait and check it.
+
+    Parameters
+    ----------
+    config : BaselineConfig
+    out : folder for the gait's files, optional; an interrupted solve leaves ``partial.sto`` there
+    guess : start from this solution; from the nearest shipped gait, or the human reference, if
+        not given
+    progress : Progress
+    name, subject : labels of the trial
+
+    Returns
+    -------
+    Gait
+        Converged; look at its gates.
+
+    Raises
+    ------
+    BaselineError
+        The solve did not converge. The message explains why; the partial solution lies in `out`.
+    """
+    if guess is None:
+        near = library.nearest(config.model.name, config.speed, config.model.slope_deg)
+        guess = near.solution if near is not None else None
+    solution, search = _solve(config, guess, progress, out)
+    if not solution.success:
+        if out is not None:
+            save_solution(solution, out / "partial")
+        model = model_request(config).build()
+        raise BaselineError(
+            f"The gait {title(config, solution.stride_time)} was not found. "
+            + explain(solution, model)
+            + (f" The partial solution lies in {out}." if out is not None else "")
+        )
+    gait = assemble(config, solution, search, name, subject)
+    if out is not None:
+        save_gait(gait, out)
+    return gait
+
+
+def _solve(
+    config: BaselineConfig, guess: Solution | None, progress: Progress, keep: Path | None
+) -> tuple[Solution, list[tuple[float, float]]]:
+    def at(
+        stride: float, start: Solution | None, torque: dict[str, Array] | None = None
+    ) -> Solution:
+        return solve_once(config, stride, start, torque, progress, keep)
+
+    def arm(stride: float, start: Solution | None) -> Solution:
+        if config.controller == "optimal":
+            return _within_rate(config, stride, start, progress, keep)
+        if config.controller == "none":
+            return at(stride, start)
+        begin = start or _unpowered(config, stride, progress, keep)
+        return arms.solve_consistent(
+            lambda g, torque: at(stride, g, torque),
+            config,
+            begin
+            if begin.stride_time == stride
+            else _unpowered(config, stride, progress, keep, begin),
+            lambda s: heel_strike(config, s),
+        )
+
+    settings = config.stride_time
+    if settings.fixed is not None:
+        return arm(settings.fixed, guess), []
+    first = FIRST_STRIDE_TIME * (FIRST_SPEED / config.speed) ** CADENCE_EXPONENT
+    if guess is not None:
+        first = guess.stride_time
+    return stride_time.optimise(arm, settings, first, guess)
+
+
+def _unpowered(
+    config: BaselineConfig,
+    stride: float,
+    progress: Progress,
+    keep: Path | None,
+    guess: Solution | None = None,
+) -> Solution:
+    """The same walk with the exo worn but unpowered: where a controller's iteration begins."""
+    plain = config.changed(condition="zero_torque", controller="none")
+    return solve_once(plain, stride, guess, None, progress, keep)
+
+
+def _within_rate(
+    config: BaselineConfig,
+    stride: float,
+    start: Solution | None,
+    progress: Progress,
+    keep: Path | None,
+) -> Solution:
+    """Optimal torque within the rate limit, which Moco cannot hold as a constraint.
+
+    The torque follows the optimiser through the device's first-order bandwidth; where it still
+    changes faster than the limit, the bandwidth is lowered and the problem solved again.
+    """
+    limited = config
+    solution = solve_once(config, stride, start, None, progress, keep)
+    for _ in range(MAX_RATE_ROUNDS):
+        rate = arms.torque_rate(limited, solution)
+        if not solution.success or rate <= arms.worn_exo(config).limits.rate_limit:
+            break
+        limited = arms.slower(limited, rate)
+        solution = solve_once(limited, stride, solution, None, progress, keep)
+    bandwidth = arms.worn_exo(limited).limits.bandwidth_hz
+    return replace(solution, extra={"bandwidth_hz": bandwidth})
+
+
+def heel_strike(config: BaselineConfig, solution: Solution) -> float:
+    """Time of the right heel strike in a solution, s."""
+    request = model_request(config)
+    model = request.build()
+    motion = solution.stride()
+    trial = Recorder(model).record(motion, describe(request, model, "stride"))
+    return heel_strike_time(trial)
