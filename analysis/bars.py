@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osim_exo.analysis.arms import Arm, Walk
-from osim_exo.analysis.drawing import INK, MUTED, WIDTH, new_figure, style
+from osim_exo.analysis.drawing import INK, MUTED, WIDTH, legend_columns, new_figure, style
 from osim_exo.analysis.figures import arm_legend
 from osim_exo.trial import Array
 
@@ -93,7 +93,12 @@ def _bar_legend(figure: Figure, arms: Sequence[Arm], basal: float | None) -> Non
     if basal is not None:
         label = f"basal part, {basal:g} W/kg in every arm"
         handles.append(Patch(facecolor=MUTED, edgecolor="#ffffff", hatch="////", label=label))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), borderaxespad=0.2)
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=legend_columns([handle.get_label() for handle in handles]),
+        borderaxespad=0.2,
+    )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,14 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """Entries side by side in a legend that is not wider than the figure."""
+    room, sign = 152, 7
+    if sum(len(label) + sign for label in labels) <= room:
+        return len(labels)
+    return max(1, room // (max(len(label) for label in labels) + sign))
 
 
 def svg(figure: Figure, identifier: str, description: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from osim_exo.analysis.arm_curves import ArmCurves
 from osim_exo.analysis.arms import Arm, muscle_label
-from osim_exo.analysis.drawing import BAND, MUTED, WIDTH, new_figure, style
+from osim_exo.analysis.drawing import BAND, MUTED, WIDTH, legend_columns, new_figure, style
 from osim_exo.trial import Array
 
 if TYPE_CHECKING:
@@ -104,8 +104,9 @@ def arm_legend(figure: Figure, arms: Sequence[Arm], band: bool, several: bool) -
         )
     if band:
         handles.append(Patch(color=BAND, alpha=0.7, linewidth=0, label="human mean ± 1 and 2 SD"))
+    columns = legend_columns([handle.get_label() for handle in handles])
     figure.legend(
-        handles=handles, loc="outside upper left", ncols=len(handles), handlelength=2.4,
+        handles=handles, loc="outside upper left", ncols=columns, handlelength=2.4,
         columnspacing=1.8, borderaxespad=0.2,
     )  # fmt: skip
 

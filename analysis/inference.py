@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,15 +77,27 @@ def _figures(value: float) -> str:
     return f"{value:+.3g}".replace("-", "−")
 
 
+def _assisted(comparison: Comparison, walk: Walk) -> list[Mapping[str, Any]]:
+    return [r for r in comparison.curves if r["condition"] == "assisted" and _at(r, walk)]
+
+
+def _several(rows: Iterable[Mapping[str, Any]]) -> bool:
+    return len({(row["controller"], row["physics"]) for row in rows}) > 1
+
+
 def marks(comparison: Comparison, walk: Walk) -> dict[str, list[Mark]]:
     """Stretches of curves where the assisted arm differs, by quantity.
 
     A stretch is marked where its cluster's p-value, and that of the curve after Holm's correction
-    across its family, are at most `ALPHA`.
+    across its family, are at most `ALPHA`. With several assisted arms nothing is marked, as the
+    bars would not tell whose they are.
     """
     found: dict[str, list[Mark]] = {}
-    for row in comparison.curves:
-        if row["condition"] != "assisted" or not _at(row, walk) or not _significant(row["p_holm"]):
+    rows = _assisted(comparison, walk)
+    if _several(rows):
+        return found
+    for row in rows:
+        if not _significant(row["p_holm"]):
             continue
         colour, place = _MARKS[row["comparator"]]
         for cluster in row["clusters"]:
@@ -97,10 +109,12 @@ def marks(comparison: Comparison, walk: Walk) -> dict[str, list[Mark]]:
 
 def cluster_words(comparison: Comparison, walk: Walk) -> str:
     """What the bars over curves mean, or why there are none; empty with one unit."""
-    rows = [r for r in comparison.curves if _at(r, walk) and r["condition"] == "assisted"]
+    rows = _assisted(comparison, walk)
     smallest = [r["p_smallest"] for r in rows if r["p_smallest"] is not None]
     if not smallest:
         return ""
+    if _several(rows):
+        return "Tests over the cycle of several assisted arms stand in comparison.json."
     n = max(r["n"] for r in rows)
     if min(smallest) > ALPHA:
         return f"No test can reach p = {ALPHA:g} with n = {n} (smallest p {_p(min(smallest))})."

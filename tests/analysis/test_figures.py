@@ -13,7 +13,7 @@ from osim_exo.analysis import bars, figures
 from osim_exo.analysis.arm_curves import gather, human_bands
 from osim_exo.analysis.arms import Walk, arms_of
 from osim_exo.analysis.bars import Bar, Change
-from osim_exo.analysis.drawing import svg
+from osim_exo.analysis.drawing import legend_columns, svg
 from osim_exo.analysis.figures import Mark
 from osim_exo.analysis.normative import LEG_LENGTH_PER_HEIGHT, band
 from osim_exo.trial import Channels, Trial
@@ -197,3 +197,8 @@ def test_figures_need_no_pyplot():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_legend_of_many_long_names_breaks_into_rows():
+    assert legend_columns(["no exo", "assisted"]) == 2
+    assert legend_columns(["exo, assisted (delayed output feedback)"] * 6) == 3

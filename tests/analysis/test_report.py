@@ -10,6 +10,7 @@ from osim_exo.analysis.arms import arms_of
 from osim_exo.analysis.compare import compare
 from osim_exo.analysis.contents import build
 from osim_exo.analysis.findings import Findings, walks_of_rows
+from osim_exo.analysis.inference import cluster_words, marks
 from osim_exo.analysis.pdf import write_pdf
 from osim_exo.analysis.report import gate_table, render, write_report
 from osim_exo.analysis.summary import summarise
@@ -400,3 +401,19 @@ def test_recorded_walk_of_a_person_gives_a_report_beside_human_bands(shared_data
     page = Page(render(contents))
     assert page.problems == []
     assert "how this one person walked" in page.text
+
+
+def test_stretches_that_differ_are_marked_only_where_units_allow_it():
+    (walk,) = walks_of_rows(compare(three_arms(1)).rows)
+    assert cluster_words(compare(three_arms(1)), walk) == ""
+    assert "No test can reach" in cluster_words(compare(three_arms(4)), walk)
+    many = compare(three_arms(9))
+    found = marks(many, walk)
+    assert found["activation/iliopsoas"]
+    row = next(
+        r
+        for r in many.curves
+        if r["name"] == "activation/iliopsoas" and r["condition"] == "assisted"
+    )
+    assert row["p_holm"] <= 0.05
+    assert "Bars along the top" in cluster_words(many, walk)
