@@ -96,7 +96,7 @@ def _bar_legend(figure: Figure, arms: Sequence[Arm], basal: float | None) -> Non
     figure.legend(
         handles=handles,
         loc="outside upper left",
-        ncols=legend_columns([handle.get_label() for handle in handles]),
+        ncols=legend_columns([str(handle.get_label()) for handle in handles]),
         borderaxespad=0.2,
     )
 
