@@ -33,9 +33,6 @@ CONSISTENT = 0.02
 
 MAX_ROUNDS = 6
 
-RATE_MARGIN = 0.98
-"""Share of the rate limit that the optimiser's own torque may use."""
-
 
 def make_controller(config: BaselineConfig) -> Controller:
     """The controller that a configuration names."""
@@ -72,8 +69,8 @@ def delivered_torque(config: BaselineConfig, solution: Solution, strike: float) 
     exo = worn_exo(config)
     if exo.joints != ("hip",):
         raise InputError(
-            f"The controllers here act on the hips; the exo has joints {', '.join(exo.joints)}. Use "
-            "controller optimal, or playback of an optimal solution."
+            f"The controllers here act on the hips; the exo has joints {', '.join(exo.joints)}. "
+            "Use controller optimal."
         )
     motion = solution.stride()
     period = solution.stride_time
@@ -158,18 +155,43 @@ def solve_consistent(
 
 def torque_rate(config: BaselineConfig, solution: Solution) -> float:
     """Fastest change of the optimal exo's torque, Nm/s."""
-    exo = worn_exo(config)
-    rates = [
-        np.abs(np.diff(values) / np.diff(solution.time)).max() * exo.limits.max_torque
-        for path, values in solution.states.items()
-        if path.split("/")[-2] in exo.actuator_names
-    ]
-    return float(max(rates, default=0.0))
+    torques = _optimal_torques(config, solution)
+    step = np.diff(solution.time)
+    return max((float(np.abs(np.diff(t) / step).max()) for t in torques.values()), default=0.0)
 
 
-def slower(config: BaselineConfig, rate: float) -> BaselineConfig:
-    """The same request with a bandwidth that brings the torque's rate below the limit."""
+def peak_power(config: BaselineConfig, solution: Solution) -> float:
+    """Largest mechanical power of the optimal exo, given or taken, W."""
+    powers = []
+    for coordinate, torque in _optimal_torques(config, solution).items():
+        path = next(p for p in solution.states if p.endswith(f"/{coordinate}/speed"))
+        powers.append(float(np.abs(torque * solution.states[path]).max()))
+    return max(powers, default=0.0)
+
+
+def _optimal_torques(config: BaselineConfig, solution: Solution) -> dict[str, Array]:
+    """Torque by coordinate, Nm: the activation state of each actuator times its maximum."""
     exo = worn_exo(config)
-    ratio = RATE_MARGIN * exo.limits.rate_limit / rate
-    limits = exo.limits.changed(bandwidth_hz=max(0.5, ratio * exo.limits.bandwidth_hz))
+    found = {}
+    for name, coordinate in zip(exo.actuator_names, exo.coordinates):
+        path = next(p for p in solution.states if p.endswith(f"/{name}/activation"))
+        found[coordinate] = exo.limits.max_torque * solution.states[path]
+    return found
+
+
+def rate_bandwidth(config: BaselineConfig) -> float:
+    """Bandwidth at which a full-torque sine changes as fast as the rate limit allows, Hz.
+
+    Moco cannot hold a rate limit as a constraint. Torque that follows the optimiser through a lag
+    of this bandwidth keeps the limit in most solves, and the device's own bandwidth if that is
+    lower.
+    """
+    limits = worn_exo(config).limits
+    return min(limits.bandwidth_hz, limits.rate_limit / (2 * np.pi * limits.max_torque))
+
+
+def with_bandwidth(config: BaselineConfig, bandwidth_hz: float) -> BaselineConfig:
+    """The same request with another bandwidth of the drives."""
+    exo = worn_exo(config)
+    limits = exo.limits.changed(bandwidth_hz=max(0.5, bandwidth_hz))
     return config.changed(model=config.model.changed(exo=exo.changed(limits=limits)))

@@ -1,4 +1,4 @@
-"""A failed or poor solve in plain words: which constraint, which bound, which muscle, what to try."""
+"""A failed or poor solve in plain words: which constraint, bound and muscle, and what to try."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 import opensim as osim
 
 from osim_exo import names
+from osim_exo.baseline.replay import Flow
 from osim_exo.baseline.solution import FORWARD, Solution
+from osim_exo.physics.record import EXO_PREFIX, Motion
 from osim_exo.trial import Array
 
 NEAR = 1e-3
@@ -24,16 +26,20 @@ STATUS_WORDS = {
 
 
 def active_bounds(solution: Solution) -> dict[str, float]:
-    """States that lie at a bound, with the share of samples at it; excitations' floors left out."""
+    """States that lie at a bound that is not meant to hold them, with the share of samples at it.
+
+    Meant are: a muscle at rest on its floor, and an exo at its torque limit.
+    """
     found = {}
     for path, (low, high) in solution.bounds.items():
         values = solution.states.get(path)
-        if values is None or path.endswith(FORWARD) or high <= low:
+        meant = path.endswith(FORWARD) or path.split("/")[-2].startswith(EXO_PREFIX)
+        if values is None or meant or high <= low:
             continue
         margin = NEAR * (high - low)
         at_low, at_high = values <= low + margin, values >= high - margin
         if path.endswith("/activation"):
-            at_low = np.zeros_like(at_low)  # a muscle at rest is meant to lie on its floor
+            at_low = np.zeros_like(at_low)
         share = float(np.mean(at_low | at_high))
         if share > 0.0:
             found[path] = share
@@ -55,11 +61,8 @@ def defects(solution: Solution, model: osim.Model) -> dict[str, float]:
 
     In the state's unit, the error made over one mesh interval.
     """
-    from osim_exo.baseline.replay import _Flow
-    from osim_exo.physics.record import Motion
-
     controls = {p.rsplit("/", 1)[-1]: c for p, c in solution.controls.items()}
-    flow = _Flow(model, Motion(solution.time, dict(solution.states), controls))
+    flow = Flow(model, Motion(solution.time, dict(solution.states), controls))
     slopes: list[Array] = [flow.slope(t, flow.at(t)) for t in solution.time]
     found = {}
     for path, index in flow.index.items():

@@ -39,6 +39,7 @@ def solve_once(
     exo_torque: dict[str, Array] | None = None,
     progress: Progress = SILENT,
     keep: Path | None = None,
+    limit_power: bool = False,
 ) -> Solution:
     """Solve one gait at one stride time, in a process of its own.
 
@@ -53,6 +54,8 @@ def solve_once(
     progress : Progress
     keep : Path, optional
         Folder in which an interrupted solve leaves its best trajectory as ``partial.sto``.
+    limit_power : bool
+        Hold the device's power limit as a constraint.
 
     Returns
     -------
@@ -76,6 +79,7 @@ def solve_once(
             "stride_time": stride_time,
             "guess": guess is not None,
             "exo_torque": torque,
+            "limit_power": limit_power,
         }
         write_json(folder / "job.json", job)
         words = _run(folder, config, stride_time, progress, keep)

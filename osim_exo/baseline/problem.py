@@ -125,6 +125,7 @@ def prepare(
     controls: dict[str, Bounds],
     stride_time: float,
     exo_torque: dict[str, Array] | None = None,
+    limit_power: bool = False,
 ) -> osim.MocoStudy:
     """The study, ready for ``initCasADiSolver``.
 
@@ -135,6 +136,7 @@ def prepare(
     stride_time : s
     exo_torque : coordinate name to (n,) array, Nm, optional
         Torque over the solved time that the exo's actuators must deliver (a controller's).
+    limit_power : hold the device's power limit as a path constraint
     """
     study = osim.MocoStudy()
     study.setName("gait")
@@ -161,7 +163,7 @@ def prepare(
             problem.addGoal(goal)
     if config.weights.metabolic > 0.0:
         problem.addGoal(_metabolic(config))
-    if config.controller == "optimal":
+    if limit_power:
         _limit_power(config, problem)
     if exo_torque is not None:
         _prescribe(model, problem, exo_torque, duration)

@@ -47,7 +47,7 @@ def replay(model: osim.Model, motion: Motion, window: float = 0.05) -> Replay:
     motion : one whole stride with states by path and controls by actuator name
     window : s
     """
-    flow = _Flow(model, motion)
+    flow = Flow(model, motion)
     starts = np.arange(motion.time[0], motion.time[-1] - window + 1e-9, window)
     coordinates = components.coordinates(model)
     rotational = [
@@ -71,7 +71,7 @@ def replay(model: osim.Model, motion: Motion, window: float = 0.05) -> Replay:
     )
 
 
-class _Flow:
+class Flow:
     """dY/dt of a model under a motion's controls, and its integration."""
 
     def __init__(self, model: osim.Model, motion: Motion) -> None:
@@ -103,6 +103,7 @@ class _Flow:
         return y
 
     def slope(self, time: float, y: Array) -> Array:
+        """Time derivative of Y under the controls at `time`."""
         controls = [
             np.interp(time, self.motion.time, self.motion.controls[n])
             if n in self.motion.controls

@@ -27,7 +27,13 @@ FIRST_SPEED = 1.25
 CADENCE_EXPONENT = 0.42
 """Step frequency grows with speed to about this power in free walking (Grieve & Gear 1966)."""
 
-MAX_RATE_ROUNDS = 4
+MAX_LIMIT_ROUNDS = 4
+
+RATE_MARGIN = 0.97
+"""Share of the rate limit that a lowered bandwidth aims at."""
+
+POWER_SLACK = 1.01
+"""A power limit may be exceeded by the constraint tolerance."""
 
 
 def solve(
@@ -89,7 +95,7 @@ def _solve(
 
     def arm(stride: float, start: Solution | None) -> Solution:
         if config.controller == "optimal":
-            return _within_rate(config, stride, start, progress, keep)
+            return _within_limits(config, stride, start, progress, keep)
         if config.controller == "none":
             return at(stride, start)
         begin = start or _unpowered(config, stride, progress, keep)
@@ -123,28 +129,36 @@ def _unpowered(
     return solve_once(plain, stride, guess, None, progress, keep)
 
 
-def _within_rate(
+def _within_limits(
     config: BaselineConfig,
     stride: float,
     start: Solution | None,
     progress: Progress,
     keep: Path | None,
 ) -> Solution:
-    """Optimal torque within the rate limit, which Moco cannot hold as a constraint.
+    """Optimal torque within the device's rate and power limits.
 
-    The torque follows the optimiser through the device's first-order bandwidth; where it still
-    changes faster than the limit, the bandwidth is lowered and the problem solved again.
+    Torque is bounded in the problem. The rate is held by the bandwidth of the drive's lag, lowered
+    until the solved torque keeps the limit. The power limit, which makes a solve twice as long, is
+    put into the problem only where a solve without it breaks it.
     """
-    limited = config
-    solution = solve_once(config, stride, start, None, progress, keep)
-    for _ in range(MAX_RATE_ROUNDS):
-        rate = arms.torque_rate(limited, solution)
-        if not solution.success or rate <= arms.worn_exo(config).limits.rate_limit:
+    limits = arms.worn_exo(config).limits
+    bandwidth, limit_power = arms.rate_bandwidth(config), False
+    guess = start
+    for attempt in range(1, MAX_LIMIT_ROUNDS + 1):
+        request = arms.with_bandwidth(config, bandwidth)
+        solution = solve_once(request, stride, guess, None, progress, keep, limit_power)
+        if not solution.success or attempt == MAX_LIMIT_ROUNDS:
             break
-        limited = arms.slower(limited, rate)
-        solution = solve_once(limited, stride, solution, None, progress, keep)
-    bandwidth = arms.worn_exo(limited).limits.bandwidth_hz
-    return replace(solution, extra={"bandwidth_hz": bandwidth})
+        rate = arms.torque_rate(request, solution)
+        power = arms.peak_power(request, solution)
+        if rate <= limits.rate_limit and power <= limits.power_limit * POWER_SLACK:
+            break
+        if rate > limits.rate_limit:
+            bandwidth *= RATE_MARGIN * limits.rate_limit / rate
+        limit_power = limit_power or power > limits.power_limit * POWER_SLACK
+        guess = solution
+    return replace(solution, extra={"bandwidth_hz": bandwidth, "power_limited": limit_power})
 
 
 def heel_strike(config: BaselineConfig, solution: Solution) -> float:

@@ -42,6 +42,7 @@ def main(folder: Path) -> None:
         stride_time=float(job["stride_time"]),
         guess=load_solution(folder / "guess") if job["guess"] else None,
         exo_torque={k: np.asarray(v) for k, v in torque.items()} if torque else None,
+        limit_power=bool(job["limit_power"]),
     )
     save_solution(solution, folder / "result")
 
@@ -51,6 +52,7 @@ def solve(
     stride_time: float,
     guess: Solution | None = None,
     exo_torque: dict[str, Array] | None = None,
+    limit_power: bool = False,
 ) -> Solution:
     """Build and solve the problem here; see `osim_exo.baseline.solve.solve_once`."""
     request = problem.model_request(config)
@@ -68,7 +70,9 @@ def solve(
         controls.update({k: v for k, v in known[1].items() if k in controls})
     state_bounds = problem.state_bounds(config, model, states, stride_time)
     control_bounds = problem.control_bounds(config, model)
-    study = problem.prepare(config, model, state_bounds, control_bounds, stride_time, exo_torque)
+    study = problem.prepare(
+        config, model, state_bounds, control_bounds, stride_time, exo_torque, limit_power
+    )
     solver = _solver(study, config)
     solver.setGuess(_trajectory(solver, times, states, controls))
     start = time.process_time()
