@@ -73,8 +73,8 @@ def solve(
     study = problem.prepare(
         config, model, state_bounds, control_bounds, stride_time, exo_torque, limit_power
     )
-    solver = _solver(study, config)
-    solver.setGuess(_trajectory(solver, times, states, controls))
+    solver = fast_solver(study, config)
+    solver.setGuess(trajectory(solver, states, controls, times))
     start = time.process_time()
     solved = study.solve()
     cpu = time.process_time() - start
@@ -82,7 +82,7 @@ def solve(
     return _extract(solved, config, cpu, bounds)
 
 
-def _solver(study: osim.MocoStudy, config: BaselineConfig) -> osim.MocoCasADiSolver:
+def fast_solver(study: osim.MocoStudy, config: BaselineConfig) -> osim.MocoCasADiSolver:
     """The measured fast settings: trapezoidal, explicit, forward differences, serial."""
     solver = study.initCasADiSolver()
     solver.set_num_mesh_intervals(config.solver.mesh_intervals)
@@ -99,20 +99,26 @@ def _solver(study: osim.MocoStudy, config: BaselineConfig) -> osim.MocoCasADiSol
     return solver
 
 
-def _trajectory(
+def trajectory(
     solver: osim.MocoCasADiSolver,
-    times: Array,
     states: dict[str, Array],
     controls: dict[str, Array],
+    times: Array,
 ) -> osim.MocoTrajectory:
+    """A guess for the solver, interpolated to its own grid where that is finer."""
     guess = solver.createGuess("bounds")
-    guess.setTime(osim.Vector.createFromMat(times))
+    grid = np.linspace(times[0], times[-1], guess.getNumTimes())
+    guess.setTime(osim.Vector.createFromMat(grid))
+
+    def on_grid(values: Array) -> osim.Vector:
+        return osim.Vector.createFromMat(np.interp(grid, times, values))
+
     for path in guess.getStateNames():
         if path in states:
-            guess.setState(path, osim.Vector.createFromMat(states[path]))
+            guess.setState(path, on_grid(states[path]))
     for path in guess.getControlNames():
         if path in controls:
-            guess.setControl(path, osim.Vector.createFromMat(controls[path]))
+            guess.setControl(path, on_grid(controls[path]))
     return guess
 
 
