@@ -321,5 +321,5 @@ def _prescribe(
         constraint.setName(f"torque_{actuator.getName()}")
         constraint.addControlPath(actuator.getAbsolutePathString())
         constraint.setLowerBound(function)
-        constraint.setEqualWithLower(True)
+        constraint.setEqualityWithLower(True)
         problem.addPathConstraint(constraint)
