@@ -6,7 +6,7 @@ on the solved stride, give its torque to the next solve, until the torque no lon
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -98,7 +98,7 @@ def delivered_torque(config: BaselineConfig, solution: Solution, strike: float) 
     return dict(zip(exo.coordinates, (right, left)))
 
 
-def _hips(time: Array, states: dict[str, Array], kind: str, at: Array) -> Array:
+def _hips(time: Array, states: Mapping[str, Array], kind: str, at: Array) -> Array:
     """Hip angles or speeds at times within the stride, (n, 2), right then left."""
     columns = []
     for side in SIDES:

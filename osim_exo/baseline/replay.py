@@ -97,7 +97,7 @@ class Flow:
 
     def at(self, time: float) -> Array:
         """Y of the solution."""
-        y = self.state.getY().to_numpy().copy()
+        y: Array = self.state.getY().to_numpy().copy()
         for path, index in self.index.items():
             y[index] = np.interp(time, self.motion.time, self.motion.states[path])
         return y
@@ -114,7 +114,8 @@ class Flow:
         self.model.setDefaultControls(osim.Vector.createFromMat(np.array(controls)))
         self.model.markControlsAsInvalid(self.state)
         self.model.realizeAcceleration(self.state)
-        return self.state.getYDot().to_numpy().copy()
+        rates: Array = self.state.getYDot().to_numpy().copy()
+        return rates
 
     def integrate(self, start: float, end: float) -> Array:
         """Y at `end`, by classic Runge-Kutta from the solution's state at `start`."""

@@ -86,7 +86,7 @@ def phase_shifted(motion: Motion, start: float) -> Motion:
         longer = np.concatenate([values[:-1], values + gain])
         doubled = np.concatenate([time[:-1], time + period])
         result = np.interp(time + start, doubled, longer)
-        return result - result[0] if name.endswith(FORWARD) else result
+        return np.asarray(result - result[0] if name.endswith(FORWARD) else result)
 
     if not 0.0 <= start < period:
         raise ValueError(f"start {start} s must lie within the stride of {period} s from {begin} s")
