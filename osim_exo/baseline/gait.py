@@ -12,7 +12,7 @@ import numpy as np
 from osim_exo.analysis.metrics import compute_metrics
 from osim_exo.baseline.config import BaselineConfig
 from osim_exo.baseline.diagnose import explain
-from osim_exo.baseline.gates import Gate, check
+from osim_exo.baseline.gates import Gate, check, failed
 from osim_exo.baseline.problem import model_request
 from osim_exo.baseline.solution import Solution, phase_shifted, resample
 from osim_exo.baseline.storage import load_solution, save_solution
@@ -52,14 +52,14 @@ class Gait:
     @property
     def passed(self) -> bool:
         """Every required gate passed."""
-        return all(g.passed or g.informative for g in self.gates)
+        return not failed(list(self.gates))
 
     def explanation(self) -> str:
         """What the solver and the gates say, in sentences."""
-        faults = [g for g in self.gates if not g.passed and not g.informative]
         words = [explain(self.solution)]
         words += [
-            f"Gate {g.name}: {g.value:.3g}, allowed {g.limit}. {g.explanation}" for g in faults
+            f"Gate {g.name}: {g.value:.3g}, allowed {g.limit}. {g.explanation}"
+            for g in failed(list(self.gates))
         ]
         return " ".join(words)
 

@@ -37,9 +37,9 @@ class Gate:
     value : what was measured
     unit : of value and limits
     low, high : allowed range; None where open
-    passed : within the range
+    passed : within the range, or only reported
     explanation : what it means, in a sentence
-    informative : reported, not required
+    informative : reported, not required: the range does not apply to this walk
     """
 
     name: str
@@ -54,7 +54,7 @@ class Gate:
     @property
     def limit(self) -> str:
         """The allowed range in words."""
-        if self.low is None and self.high is None:
+        if self.informative or (self.low is None and self.high is None):
             return "reported"
         if self.low is None:
             return f"at most {self.high:g} {self.unit}".strip()
@@ -77,7 +77,7 @@ def _gate(
     informative: bool = False,
 ) -> Gate:
     inside = (low is None or value >= low) and (high is None or value <= high)
-    passed = bool(np.isfinite(value) and inside)
+    passed = bool(np.isfinite(value) and (inside or informative))
     return Gate(name, float(value), unit, low, high, passed, explanation, informative)
 
 
@@ -105,8 +105,8 @@ def check(
 
 
 def failed(gates: list[Gate]) -> list[Gate]:
-    """The required gates that did not pass."""
-    return [g for g in gates if not g.passed and not g.informative]
+    """The gates that did not pass."""
+    return [g for g in gates if not g.passed]
 
 
 def _solver_gates(config: BaselineConfig, solution: Solution) -> list[Gate]:
