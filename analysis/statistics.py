@@ -119,7 +119,8 @@ def paired(before: Array, after: Array, seed: int = 0) -> PairedResult:
 
     Parameters
     ----------
-    before, after : (n_unit,) arrays in the same order of units
+    before, after : (n_unit,) arrays in the same order of units; differences below a billionth of their
+        largest value count as none
     seed : of the sampled sign flips
 
     Raises
@@ -133,7 +134,7 @@ def paired(before: Array, after: Array, seed: int = 0) -> PairedResult:
             f"Arrays of shapes {before.shape} and {after.shape} were given; allowed are two of "
             "the same length, one number per unit."
         )
-    change = after - before
+    change = np.where(np.abs(after - before) <= _rounding(before, after), 0.0, after - before)
     low, high = mean_interval(change)
     p = sign_flip_p(change, seed)
     return PairedResult(
@@ -216,7 +217,8 @@ def cluster_test(
 
     Parameters
     ----------
-    before, after : (n_unit, n_point) arrays, same units in the same order, 0 to 100 % of the cycle
+    before, after : (n_unit, n_point) arrays, same units in the same order, 0 to 100 % of the cycle;
+        differences below a billionth of their largest value count as rounding
     seed : of the sampled sign flips
     alpha : two-sided level of the point-wise threshold
     periodic : 0 and 100 % are the same point and clusters may run over it
@@ -236,12 +238,13 @@ def cluster_test(
     n, points = change.shape
     if n < 2:
         return CurveResult(n, None, None, (), None, None)
-    t = _t_values(change)
+    floor = _rounding(before, after)
+    t = _t_values(change, np.ones((1, n)), floor)[0]
     threshold = _t_quantile(1 - alpha / 2, n - 1)
     wrap = points - 1 if periodic else None
     found = _clusters(t, threshold, wrap)
     flips, exact = _flips(n, seed)
-    largest = _largest_masses(_flipped_t_values(change, flips), threshold, wrap)
+    largest = _largest_masses(_t_values(change, flips, floor), threshold, wrap)
     scale = 100.0 / (points - 1)
     clusters = []
     for first, last, mass, sign in sorted(found, key=lambda c: -c[2]):
@@ -288,18 +291,22 @@ def _largest_masses(t: Array, threshold: float, wrap: int | None) -> Array:
     return largest
 
 
-def _t_values(change: Array) -> Array:
-    """Paired t per point; zero where all differences are zero, very large where they are equal."""
-    return np.asarray(_flipped_t_values(change, np.ones((1, change.shape[0])))[0])
+def _t_values(change: Array, flips: Array, floor: float) -> Array:
+    """Paired t per flip and point, (n_flip, n_point), with standard errors of at least `floor`.
 
-
-def _flipped_t_values(change: Array, flips: Array) -> Array:
-    """Paired t per flip and point, (n_flip, n_point); flipping leaves the squares as they are."""
+    Flipping leaves the squares as they are. Differences that are equal in all units have a very
+    large t; differences that are no more than rounding have one near zero.
+    """
     n = change.shape[0]
     mean = flips @ change / n
     variance = np.maximum((change**2).sum(axis=0) - n * mean**2, 0.0) / (n - 1)
-    tiny = _ROUNDING * max(float(np.abs(change).max()), np.finfo(float).tiny)
-    return np.asarray(mean / np.maximum(np.sqrt(variance / n), tiny))
+    return np.asarray(mean / np.maximum(np.sqrt(variance / n), floor))
+
+
+def _rounding(before: Array, after: Array) -> float:
+    """What counts as rounding beside numbers of this size; never zero."""
+    largest = max(float(np.abs(before).max()), float(np.abs(after).max()))
+    return _ROUNDING * max(largest, np.finfo(float).tiny / _ROUNDING)
 
 
 def _flips(n: int, seed: int) -> tuple[Array, bool]:

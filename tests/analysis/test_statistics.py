@@ -202,6 +202,28 @@ def test_equal_curves_have_no_clusters():
     assert result.clusters == () and result.p_value == 1.0
 
 
+def test_curves_that_differ_by_rounding_only_have_no_clusters():
+    curves = 40.0 * _curves()
+    noise = np.random.default_rng(9).random(curves.shape)
+    for change in (np.spacing(40.0) * noise, np.full_like(curves, 1e-13)):
+        result = cluster_test(curves, curves + change)
+        assert result.clusters == () and result.p_value == 1.0
+        assert np.abs(result.t).max() < 1e-3
+
+
+def test_a_small_difference_beside_large_curves_is_still_found():
+    before = 1000.0 * _curves()
+    after = before + 1e-3 * (0.3 * _curves(seed=1) + 3.0 * _bump(40, 5))
+    largest = cluster_test(before, after).clusters[0]
+    assert 20 < largest.start_percent < 40 < largest.end_percent < 60
+
+
+def test_numbers_that_differ_by_rounding_only_are_equal():
+    before = np.linspace(1.0, 2.0, 8)
+    result = paired(before, before * (1.0 + 1e-15))
+    assert (result.mean_change, result.p_value, result.cohen_dz) == (0.0, 1.0, None)
+
+
 def test_cluster_test_keeps_its_level_over_the_whole_cycle():
     rejected = [
         cluster_test(np.zeros((7, 101)), _curves(7, seed=s)).p_value <= 0.05 for s in range(300)
