@@ -101,8 +101,13 @@ def rollout(
     identity: dict[str, Any] = {
         "condition": _condition(config, controller is not None or planned),
         "controller": "playback" if planned and controller is None else label,
-        "provenance": {"fell_at": fell_at, "control_dt": control_dt, "mode": mode},
         **facts,
+    }
+    identity["provenance"] = {
+        "fell_at": fell_at,
+        "control_dt": control_dt,
+        "mode": mode,
+        **facts.get("provenance", {}),
     }
     return _recorded(config, motion, name, identity)
 

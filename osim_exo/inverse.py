@@ -167,14 +167,15 @@ def differentiate(time: Array, values: Array, cutoff_hz: float | None = 6.0) -> 
     even = np.linspace(time[0], time[-1], n)
     if np.abs(even - time).max() > 1e-3 * step:
         values = make_interp_spline(time, values, k=5)(even)
+    if cutoff_hz is None:
+        spline = make_interp_spline(even, values, k=5)
+        return Kinematics(spline(time), spline(time, 1), spline(time, 2))
     pad = n // 2
     before = 2.0 * values[0] - values[pad:0:-1]
     after = 2.0 * values[-1] - values[-2 : -pad - 2 : -1]
     padded = np.concatenate([before, values, after])
-    if cutoff_hz is not None:
-        coefficients = butter(3, cutoff_hz, fs=1.0 / step)
-        padded = filtfilt(*coefficients, padded, axis=0, padlen=pad)
-    spline = make_interp_spline(time[0] + step * np.arange(-pad, n + pad), padded, k=5)
+    smooth = filtfilt(*butter(3, cutoff_hz, fs=1.0 / step), padded, axis=0, padlen=pad)
+    spline = make_interp_spline(time[0] + step * np.arange(-pad, n + pad), smooth, k=5)
     return Kinematics(spline(time), spline(time, 1), spline(time, 2))
 
 
