@@ -1,0 +1,1 @@
+"""Trials in, numbers, figures and reports out; neither opensim nor torch is needed."""

@@ -109,7 +109,11 @@ def _trial_folders(folder: Path) -> list[Path]:
     if (folder / "trial.json").is_file():
         return [folder]
     above = folder / "trials" if (folder / "trials").is_dir() else folder
-    found = sorted(path.parent for path in above.glob("*/trial.json"))
+    below = (path.parent for path in above.rglob("trial.json"))
+    # A folder whose name begins with a dot is being written, or was when its writer was killed.
+    found = sorted(
+        path for path in below if not any(p.startswith(".") for p in path.relative_to(above).parts)
+    )
     if not found:
         raise DataError(f"The folder '{folder}' holds no trial. {ALLOWED}")
     return found

@@ -1,0 +1,1 @@
+"""Shipped studies: one file, one question, its configuration at the top."""

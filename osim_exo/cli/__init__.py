@@ -16,11 +16,13 @@ from pydantic import ValidationError
 from tyro import conf
 
 import osim_exo
+from osim_exo.cli.baseline import Baseline
 from osim_exo.cli.bench import Bench
 from osim_exo.cli.command import BAD_INPUT, DONE, FAILED, INTERRUPTED, Command, attach_json_target
 from osim_exo.cli.compare import Compare, Report
 from osim_exo.cli.doctor import Doctor
 from osim_exo.cli.models import Models
+from osim_exo.cli.study import Study
 from osim_exo.config import in_words
 from osim_exo.errors import InputError, OsimExoError
 from osim_exo.progress import for_stream
@@ -28,6 +30,8 @@ from osim_exo.progress import for_stream
 Commands = (
     Annotated[Doctor, conf.subcommand("doctor")]
     | Annotated[Models, conf.subcommand("models")]
+    | Annotated[Baseline, conf.subcommand("baseline")]
+    | Annotated[Study, conf.subcommand("study")]
     | Annotated[Compare, conf.subcommand("compare")]
     | Annotated[Report, conf.subcommand("report")]
     | Annotated[Bench, conf.subcommand("bench")]

@@ -1,0 +1,146 @@
+"""``osim-exo study``: list the studies that ship, and run one or go on with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro import conf
+
+from osim_exo.cli.command import (
+    DONE,
+    FAILED,
+    STDOUT,
+    Command,
+    JsonTarget,
+    emit_json,
+    output,
+    table,
+)
+from osim_exo.cli.comparison_table import show
+from osim_exo.progress import Progress
+
+if TYPE_CHECKING:
+    from osim_exo.study import StudyResult
+
+Controllers = tuple[Literal["optimal", "spline", "delayed_output_feedback", "playback"], ...]
+
+
+@dataclass(frozen=True)
+class ListStudies(Command):
+    """List the studies that ship with osim_exo, with their questions."""
+
+    json: JsonTarget = None
+
+    def run(self, progress: Progress) -> int:
+        """Print names and questions."""
+        from osim_exo import study
+
+        found = [study.load(name) for name in study.available()]
+        if self.json is not None:
+            emit_json(self.json, [config.model_dump(mode="json") for config in found])
+            return DONE
+        rows = [(c.name, len(c.speeds), len(c.slopes_deg), c.subjects, c.question) for c in found]
+        output().print(table(("study", "speeds", "slopes", "subjects", "question"), rows))
+        return DONE
+
+
+@dataclass(frozen=True)
+class RunStudy(Command):
+    """Run a study, or go on with it where it stopped, and write comparison and report.
+
+    The output folder gets study.json, trials/, comparison.json, comparison.csv and report.html.
+    """
+
+    name: conf.Positional[str]
+    """a shipped study, or a .py or .json file with a study's configuration"""
+
+    out: Path
+    """output folder, new or of the same study"""
+
+    quick: bool = False
+    """a quick look: one subject and a coarser mesh"""
+
+    subjects: int | None = None
+    """number of virtual subjects; by default the study's own"""
+
+    controller: Controllers = ()
+    """one or more controllers of the assisted arm; by default the study's own"""
+
+    fresh: bool = False
+    """solve the no-exo baseline from nothing instead of loading it from the library"""
+
+    jobs: int | None = None
+    """conditions at a time; by default all cores"""
+
+    json: JsonTarget = None
+
+    def run(self, progress: Progress) -> int:
+        """Run and print."""
+        from osim_exo import study
+
+        result = study.run(
+            self.name,
+            self.out,
+            quick=self.quick,
+            subjects=self.subjects,
+            controllers=self.controller or None,
+            fresh=self.fresh,
+            jobs=self.jobs,
+            progress=progress,
+        )
+        if self.json is not None:
+            emit_json(self.json, _as_dict(result))
+        if str(self.json) != STDOUT:
+            _print(result)
+        return FAILED if result.failures else DONE
+
+    @property
+    def kept(self) -> str:
+        """What an interrupt leaves behind."""
+        return (
+            f"Finished conditions are kept in '{self.out}'; the same command goes on with the rest."
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """List the studies, or run one: baseline, exo arms, comparison, report."""
+
+    command: Annotated[
+        Annotated[ListStudies, conf.subcommand("list")]
+        | Annotated[RunStudy, conf.subcommand("run")],
+        conf.arg(name=""),
+    ]
+
+
+def _as_dict(result: StudyResult) -> dict[str, Any]:
+    return {
+        "study": result.config.name,
+        "failures": dict(result.failures),
+        "gates": {name: list(gates) for name, gates in result.gates.items()},
+        "comparison": result.comparison.to_dict(),
+    }
+
+
+def _print(result: StudyResult) -> None:
+    console = output()
+    show(console, result.comparison)
+    required = [
+        (name, gate)
+        for name, gates in result.gates.items()
+        for gate in gates
+        if not gate["informative"]
+    ]
+    missed = [(name, gate) for name, gate in required if not gate["passed"]]
+    console.print()
+    console.print(
+        f"Quality gates: {len(required) - len(missed)} of {len(required)} passed in "
+        f"{len(result.gates)} gaits."
+    )
+    for name, gate in missed:
+        console.print(f"  {name}: {gate['name']} {gate['value']:.3g}, allowed {gate['limit']}")
+    for name, explanation in result.failures.items():
+        console.print(f"Failed: {name}. {explanation}")
+    console.print(f"Report: {result.folder / 'report.html'}")
