@@ -119,8 +119,8 @@ def paired(before: Array, after: Array, seed: int = 0) -> PairedResult:
 
     Parameters
     ----------
-    before, after : (n_unit,) arrays in the same order of units; differences below a billionth of their
-        largest value count as none
+    before, after : (n_unit,) arrays in the same order of units; differences below a billionth of
+        their largest value count as none
     seed : of the sampled sign flips
 
     Raises
