@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,3 +308,41 @@ def test_every_row_of_every_table_names_its_source():
     for table in ("bodies", "contact", "fibres", "friction", "joints", "muscles", "passive",
                   "paths", "splines"):  # fmt: skip
         assert all(row["source"].strip() for row in tables.rows(table)), table
+
+
+def test_the_page_on_the_model_says_what_the_tables_say():
+    page = Path(__file__).resolve().parents[2] / "docs" / "gait2d.md"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    shares = {r["muscle"]: r for r in tables.rows("fibres")}
+
+    def cells(first):
+        found = [line for line in lines if line.startswith(f"| `{first}` |")]
+        return [cell.strip() for line in found for cell in line.strip("|").split("|")[1:]]
+
+    for row in tables.rows("muscles"):
+        share = shares[row["muscle"]]
+        declared = " (default)" if "no measurement" in share["source"] else ""
+        assert cells(row["muscle"])[1:] == [
+            row["max_isometric_force_N"],
+            row["optimal_fibre_length_m"],
+            row["tendon_slack_length_m"],
+            f"{np.degrees(float(row['pennation_rad'])):.1f}",
+            share["slow_twitch_share"] + declared,
+        ]
+    for row in tables.rows("contact"):
+        assert cells(row["sphere"]) == [
+            f"`{row['body']}`",
+            f"{row['x_m']}, {row['y_m']}",
+            row["radius_m"],
+            f"{float(row['stiffness_Pa']) / 1e6:g}",
+            row["dissipation_s_per_m"],
+        ]
+    for row in tables.rows("passive"):
+        numbers = [
+            v for k, v in row.items() if k not in ("coordinate", "source") and "damp" not in k
+        ]
+        assert sorted(cells(row["coordinate"])[-5:]) == sorted(numbers)
+    friction = tables.rows("friction")[0]
+    text = " ".join(" ".join(lines).split())
+    assert f"Friction {friction['static_friction']}, static and dynamic" in text
+    assert f"Hertz smoothing {friction['hertz_smoothing']}," in text
