@@ -9,8 +9,9 @@ import numpy as np
 import opensim as osim
 
 from osim_exo import names
-from osim_exo.errors import SimulationError
+from osim_exo.errors import ModelError, SimulationError
 from osim_exo.models import ModelConfig, components, ground
+from osim_exo.physics.layout import UNREAD_CONTACTS
 from osim_exo.trial import Array, Channels, Trial, TrialInfo
 
 EXO_PREFIX = "exo_"
@@ -77,6 +78,11 @@ class Recorder:
     display : opensim.Model, optional
         A model with geometry paths and the same coordinates, asked where muscles run; the model
         itself if not given.
+
+    Raises
+    ------
+    ModelError
+        The model has contact whose forces cannot be read or sided.
     """
 
     def __init__(self, model: osim.Model, display: osim.Model | None = None) -> None:
@@ -91,7 +97,7 @@ class Recorder:
         actuators = components.coordinate_actuators(model)
         self.exo = [a for a in actuators if a.getName().startswith(EXO_PREFIX)]
         self.others = [a for a in actuators if not a.getName().startswith(EXO_PREFIX)]
-        self.contacts = ground.contact_forces(model)
+        self.contacts = _contacts(model)
         self.order = [m.getName() for m in self.muscles]
         self.index = {c.getName(): i for i, c in enumerate(self.coordinates)}
         self._landmarks = _landmarks(model)
@@ -219,9 +225,8 @@ class Recorder:
     def _ground_reactions(self) -> Array:
         loads = {side: np.zeros((len(self.contacts), 6)) for side in names.SIDES}
         for i, contact in enumerate(self.contacts):
-            side = names.side(contact.getName())
-            if side is not None:
-                loads[side][i] = _contact_load(contact, self.state)
+            side = str(names.side(contact.getName()))
+            loads[side][i] = _contact_load(contact, self.state)
         return np.concatenate([resultant(loads[side]) for side in names.SIDES])
 
     def _points(self) -> Array:
@@ -237,6 +242,20 @@ GRF_NAMES = tuple(
     for kind, axes in (("force", ("vx", "vy", "vz", "px", "py", "pz")), ("torque", ("x", "y", "z")))
     for axis in axes
 )
+
+
+def _contacts(model: osim.Model) -> list[osim.SmoothSphereHalfSpaceForce]:
+    """The contact forces of the feet; what cannot be read or sided is refused, not left out."""
+    found = ground.contact_forces(model)
+    others = [c for c in model.getComponentsList() if c.getConcreteClassName() in UNREAD_CONTACTS]
+    unread = [c.getName() for c in others]
+    unread += [c.getName() for c in found if names.side(c.getName()) is None]
+    if unread:
+        raise ModelError(
+            f"The ground reaction of {', '.join(unread)} cannot be told. Use "
+            "SmoothSphereHalfSpaceForce, with names that end in _r or _l for the foot."
+        )
+    return found
 
 
 def _contact_load(contact: osim.SmoothSphereHalfSpaceForce, state: osim.State) -> Array:

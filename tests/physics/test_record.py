@@ -5,7 +5,7 @@ import pytest
 
 from osim_exo import names
 from osim_exo.baseline import library
-from osim_exo.errors import DataError, SimulationError
+from osim_exo.errors import DataError, ModelError, SimulationError
 from osim_exo.models import HipExo, ModelConfig, Subject, components, ground
 from osim_exo.physics.record import Motion, Recorder, describe, resultant
 from osim_exo.trial import SERIES
@@ -292,6 +292,19 @@ def test_a_scaled_person_s_moments_scale_where_mechanics_says_so():
     np.testing.assert_allclose(a.passive_moments.values, b.passive_moments.values, atol=1e-9)
     active = [t.moments.values - t.passive_moments.values for t in (a, b)]
     np.testing.assert_allclose(2.0 * active[0], active[1], atol=1e-6 * np.abs(active[1]).max())
+
+
+def test_contact_that_cannot_be_told_is_refused_and_not_left_out():
+    nameless = ModelConfig().build()
+    nameless.getForceSet().get("contact_heel_r").setName("heel_contact")
+    with pytest.raises(ModelError, match="reaction of heel_contact cannot be told"):
+        Recorder(nameless)
+    unread = ModelConfig().build()
+    force = osim.HuntCrossleyForce()
+    force.setName("sole_r")
+    unread.addForce(force)
+    with pytest.raises(ModelError, match="sole_r"):
+        Recorder(unread)
 
 
 @pytest.fixture(scope="module")
