@@ -40,7 +40,8 @@ BELOW = {
     "analysis": set(),
     "deploy": {"control"},
     "physics": {"models", "io"},
-    "env": {"models", "io", "physics", "control"},
+    "observations": {"physics"},  # for the types only: the device reads layouts without physics
+    "env": {"models", "io", "physics", "control", "observations"},
     "baseline": {"models", "io", "physics", "control", "env", "analysis"},
     "evaluate": {"models", "io", "physics", "control", "env", "baseline", "analysis"},
     "doctor": {"models"},
@@ -58,6 +59,15 @@ BELOW = {
     },
 }
 """Who may import whom, beside the ground floor and the room itself."""
+
+HOUSED = {
+    "__main__": "cli",
+    "selftest": "doctor",
+    "task": "env",
+    "walking": "env",
+    "inverse": "evaluate",
+}
+"""Modules that belong to the room of another one."""
 
 BELOW["studies"] = BELOW["benchmarks"] = BELOW["study"] | {"study"}
 BELOW["cli"] = BELOW["study"] | {"study", "studies", "benchmarks", "doctor"}
@@ -103,7 +113,7 @@ def room(module: str) -> str:
     second = parts[1] if len(parts) > 1 else ""
     if not second or second in GROUND:
         return "ground"
-    return {"__main__": "cli", "selftest": "doctor"}.get(second, second)
+    return HOUSED.get(second, second)
 
 
 def imports(name: str, path: Path) -> list[tuple[int, str]]:
