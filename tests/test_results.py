@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,22 @@ def test_report_renews_what_a_study_wrote(own_study, capsys):
     assert capsys.readouterr().out.strip() == str(own_study / "report.html")
     assert Comparison.from_json(own_study / "comparison.json").seed == 3
     assert read_record(own_study) == {"study": "level_walking", "seed": 3}
+
+
+def test_report_as_pdf_says_the_same_on_pages(own_study, capsys):
+    assert main(["report", str(own_study), "--pdf"]) == 0
+    page, pdf = capsys.readouterr().out.split()
+    assert Path(page).is_file()
+    content = Path(pdf).read_bytes()
+    assert pdf == str(own_study / "report.pdf")
+    assert content.startswith(b"%PDF-") and content.count(b"/Type /Page ") > 3
+
+
+def test_report_as_pdf_without_its_library_says_what_to_install(own_study, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_pdf", None)
+    assert main(["report", str(own_study), "--pdf"]) == 1
+    assert 'pip install "osim_exo[sim]"' in capsys.readouterr().err
+    assert (own_study / "report.html").is_file()
 
 
 @pytest.mark.parametrize("words", [["compare"], ["compare", "none"], ["report", "none"]])

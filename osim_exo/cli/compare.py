@@ -73,6 +73,9 @@ class Report(Command):
     units: Literal["subjects", "seeds"] | None = None
     """what intervals run over; by default subjects where there are several"""
 
+    pdf: bool = False
+    """write the same content as report.pdf too"""
+
     def run(self, progress: Progress) -> int:
         """Read, compare and write."""
         trials = read_trials([self.folder])
@@ -80,6 +83,11 @@ class Report(Command):
         writable_folder(self.folder)
         seed = record.get("seed")
         seed = seed if isinstance(seed, int) else 0
-        write_results(self.folder, trials, record, seed=seed, units=self.units)
+        comparison = write_results(self.folder, trials, record, seed=seed, units=self.units)
         print(self.folder / "report.html")
+        if self.pdf:
+            from osim_exo.analysis.pdf import write_pdf
+
+            study = {"name": comparison.study, **record}
+            print(write_pdf(self.folder / "report.pdf", comparison, trials, study))
         return DONE
