@@ -193,7 +193,7 @@ def test_a_study_writes_everything_that_it_promises(solved):
     assert comparison["conditions"] == ["no_exo", "zero_torque", "assisted"]
     assert (solved / "comparison.csv").read_text().count("\n") == 1 + len(comparison["metrics"])
     assert "Does it run?" in (solved / "report.html").read_text()
-    assert not (solved / "partial").exists() or not list((solved / "partial").rglob("*.*"))
+    assert not (solved / "partial").exists()
 
 
 def test_all_arms_walk_at_the_shipped_gaits_stride_time_where_cadence_is_shared(solved):
@@ -366,7 +366,7 @@ def solve_words(*words: str) -> list[str]:
         (solve_words("--speed", "nan"), "finite"),
         (solve_words("--slope", "15.5"), "15"),
         (solve_words("--slope", "-16"), "-15"),
-        (solve_words("--slope", "inf"), "15"),
+        (solve_words("--slope", "inf"), "finite"),
         (solve_words("--mass", "0"), "mass"),
         (solve_words("--mass", "-70"), "mass"),
         (solve_words("--mass", "nan"), "mass"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,18 @@ def keep(gait: Gait, where: Path, task: Task) -> None:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a killed run was writing; finished conditions do not carry this name."""
-    for part in (folder / "trials").glob(f"*/.*{PART}"):
+    for part in (folder / "trials").glob(f"*/.*{PART}*"):
         shutil.rmtree(part, ignore_errors=True)
+
+
+def remove_partial(folder: Path, task: Task) -> None:
+    """Remove what earlier tries of a now solved condition left, and folders that are then empty."""
+    where = partial_place(folder, task)
+    shutil.rmtree(where, ignore_errors=True)
+    for above in (where.parent, where.parent.parent):
+        if above.is_dir() and not any(above.iterdir()):
+            with suppress(OSError):  # another process may be putting something there now
+                above.rmdir()
 
 
 def read_stored(where: Path) -> Stored:

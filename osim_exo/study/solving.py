@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def _settle(
     guess = _guess(config, folder, task, wanted, fresh, progress)
     gait = solve(wanted, out=partial, guess=guess, progress=progress)
     conditions.keep(gait, where, task)
-    shutil.rmtree(partial, ignore_errors=True)
+    conditions.remove_partial(folder, task)
     return Outcome(task.name, "solved")
 
 

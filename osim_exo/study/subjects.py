@@ -90,4 +90,4 @@ def stride_time_scale(subject: VirtualSubject) -> float:
     follows from stride length over stature being a function of speed over the square root of
     stature (Alexander 1984).
     """
-    return subject.length_scale ** (0.5 * (1.0 + CADENCE_EXPONENT))
+    return float(subject.length_scale ** (0.5 * (1.0 + CADENCE_EXPONENT)))
