@@ -20,13 +20,20 @@ class Arm:
     ----------
     name : folder below ``trials/``: the condition, with the controller where there are several
     condition, controller : as in a `BaselineConfig`
-    needs : name of the arm that this one starts from; empty for the first
+    starts_from : name of the arm whose solution is the guess; empty for the first
+    plays : name of the arm whose torque is played back, if this one plays any
     """
 
     name: str
     condition: Condition
     controller: Controller | None = None
-    needs: str = ""
+    starts_from: str = ""
+    plays: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the arms that must be solved before."""
+        return tuple(name for name in (self.starts_from, self.plays) if name)
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Task:
 
 NO_EXO = Arm("no_exo", "no_exo")
 
-ZERO_TORQUE = Arm("zero_torque", "zero_torque", needs="no_exo")
+ZERO_TORQUE = Arm("zero_torque", "zero_torque", starts_from="no_exo")
 
 
 def assisted_arms(config: StudyConfig) -> tuple[Arm, ...]:
@@ -76,7 +83,7 @@ def assisted_arms(config: StudyConfig) -> tuple[Arm, ...]:
     several = len(config.controllers) > 1
     names = {c: f"assisted_{c}" if several else "assisted" for c in config.controllers}
     return tuple(
-        Arm(names[c], "assisted", c, names["optimal"] if c == "playback" else "zero_torque")
+        Arm(names[c], "assisted", c, "zero_torque", names["optimal"] if c == "playback" else "")
         for c in config.controllers
     )
 

@@ -179,7 +179,7 @@ class _Record:
 
     def is_ready(self, task: Task) -> bool:
         """Whether what a task needs is there; if not, the task has failed too."""
-        needed = [replace_arm(task, task.arm.needs)] if task.arm.needs else []
+        needed = [replace_arm(task, name) for name in task.arm.needs]
         if not task.case.is_reference and not task.arm.needs:
             needed.append(Task(task.arm, task.case.reference))
         missing = [other.name for other in needed if other.name not in self._settled]

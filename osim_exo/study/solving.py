@@ -56,6 +56,10 @@ def settle(
         return _settle(config, folder, task, fresh, progress)
     except OsimExoError as error:
         return Outcome(task.name, "failed", str(error))
+    except RuntimeError as error:
+        # What OpenSim throws arrives as a RuntimeError; it must not stop the other conditions.
+        reason = str(error).strip().partition("\n")[0]
+        return Outcome(task.name, "failed", f"OpenSim refused: {reason}")
 
 
 def _settle(
@@ -94,7 +98,7 @@ def _wanted(config: StudyConfig, folder: Path, task: Task, fresh: bool) -> Basel
     stride = _stride_time(config, folder, task, fresh)
     playback = None
     if task.arm.controller == "playback":
-        source = conditions.place(folder, replace_arm(task, task.arm.needs))
+        source = conditions.place(folder, replace_arm(task, task.arm.plays))
         playback = conditions.torque_profile(source)
     return request(config, task, stride, playback)
 
@@ -130,8 +134,9 @@ def _guess(
     fresh: bool,
     progress: Progress,
 ) -> Solution | None:
-    if task.arm.needs:
-        return conditions.read_solution(conditions.place(folder, replace_arm(task, task.arm.needs)))
+    if task.arm.starts_from:
+        begin = replace_arm(task, task.arm.starts_from)
+        return conditions.read_solution(conditions.place(folder, begin))
     if not task.case.is_reference:
         base = conditions.read_solution(_base_place(folder, task))
         return _resized(base, task.case.subject.length_scale)
