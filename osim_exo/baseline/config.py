@@ -109,6 +109,11 @@ class BaselineConfig(Config):
                 "assisted condition needs a controller (optimal, spline, delayed_output_feedback "
                 "or playback), the others take none"
             )
+        if self.model.tendon == "compliant":
+            raise ValueError(
+                "gaits are solved with rigid tendons; with compliant ones, explicit or implicit, "
+                "no solve converged. Use tendon rigid here; stepped physics take both"
+            )
         if self.controller == "playback" and self.playback is None:
             raise ValueError("controller playback needs a torque table in the field playback")
         return self

@@ -97,8 +97,6 @@ def state_bounds(
     for muscle in components.muscles(model):
         path = muscle.getAbsolutePathString()
         bounds[f"{path}/activation"] = Bounds(LEAST_ACTIVATION, 1.0)
-        if not muscle.get_ignore_tendon_compliance():
-            bounds[f"{path}/normalized_tendon_force"] = Bounds(0.0, 2.0)
     for actuator in components.coordinate_actuators(model):
         if osim.ActivationCoordinateActuator.safeDownCast(actuator) is not None:
             bounds[f"{actuator.getAbsolutePathString()}/activation"] = Bounds(-1.0, 1.0)

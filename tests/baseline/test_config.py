@@ -28,6 +28,11 @@ def test_condition_exo_and_controller_must_belong_together() -> None:
         BaselineConfig(model=worn, condition="assisted", controller="playback")
 
 
+def test_compliant_tendons_are_refused_with_the_reason() -> None:
+    with pytest.raises(InputError, match="rigid tendons"):
+        BaselineConfig(model=ModelConfig(tendon="compliant"))
+
+
 def test_the_stride_times_range_must_be_in_order() -> None:
     with pytest.raises(InputError, match="below"):
         StrideTime(low=1.4, high=0.9)
