@@ -16,13 +16,14 @@ from pydantic import Field
 
 from osim_exo.config import Config
 from osim_exo.errors import MissingExtraError, ModelError
-from osim_exo.models.exo import HipExo, JointExo
+from osim_exo.models.exo import AnkleExo, HipExo, JointExo
 from osim_exo.models.subject import REFERENCE_HEIGHT, Subject
 
 if TYPE_CHECKING:
     import opensim
 
 __all__ = [
+    "AnkleExo",
     "HipExo",
     "JointExo",
     "ModelConfig",
@@ -119,7 +120,8 @@ class ModelConfig(Config):
         try:
             return opensim.Model(str(file))
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            reason = " ".join(lines[:3]).rstrip(".") + "."
             raise ModelError(
                 f"{file} cannot be read as an OpenSim model: {reason} Open it in the OpenSim GUI "
                 "to see what is wrong."

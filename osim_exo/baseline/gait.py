@@ -14,7 +14,7 @@ from osim_exo.baseline.config import BaselineConfig
 from osim_exo.baseline.diagnose import explain
 from osim_exo.baseline.gates import Gate, check, failed
 from osim_exo.baseline.problem import model_request
-from osim_exo.baseline.solution import Solution, phase_shifted, resample
+from osim_exo.baseline.solution import Solution, stride_from
 from osim_exo.baseline.storage import load_solution, save_solution
 from osim_exo.errors import DataError
 from osim_exo.files import read_json, write_json
@@ -114,7 +114,7 @@ def record_stride(
     )
     motion = solution.stride()
     strike = heel_strike_time(recorder.record(motion, info))
-    return recorder.record(resample(phase_shifted(motion, strike), SAMPLES), info)
+    return recorder.record(stride_from(motion, strike, SAMPLES), info)
 
 
 def assemble(

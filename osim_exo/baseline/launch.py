@@ -75,7 +75,7 @@ def solve_once(
             save_solution(guess, folder / "guess")
         torque = {k: np.asarray(v).tolist() for k, v in exo_torque.items()} if exo_torque else None
         job = {
-            "config": config.model_dump(mode="json"),
+            "config": _placed(config).model_dump(mode="json"),
             "stride_time": stride_time,
             "guess": guess is not None,
             "exo_torque": torque,
@@ -90,6 +90,14 @@ def solve_once(
                 "words:\n" + "\n".join(words)
             )
         return load_solution(folder / "result")
+
+
+def _placed(config: BaselineConfig) -> BaselineConfig:
+    """The same request with a user's model by its full path: the worker runs in another folder."""
+    file = Path(config.model.name)
+    if not file.is_file():
+        return config
+    return config.changed(model=config.model.changed(name=str(file.resolve())))
 
 
 def title(config: BaselineConfig, stride_time: float) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
 
 from osim_exo import names
-from osim_exo.physics.record import Motion
+from osim_exo.physics.record import EXO_PREFIX, Motion
 from osim_exo.trial import Array
 
 FORWARD = "pelvis_tx/value"
 """The one state that grows from stride to stride."""
+
+PELVIS_HEIGHT = "pelvis_ty/value"
 
 
 @dataclass(frozen=True)
@@ -66,32 +69,57 @@ def _append_mirror(series: Mapping[str, Array], name: str) -> Array:
     return np.concatenate([first, second[1:] + shift])
 
 
-def resample(motion: Motion, count: int) -> Motion:
-    """A motion at `count` equally spaced times, linear in between as the trapezoidal rule is."""
-    time = np.linspace(motion.time[0], motion.time[-1], count)
-    return Motion(
-        time,
-        {n: np.interp(time, motion.time, v) for n, v in motion.states.items()},
-        {n: np.interp(time, motion.time, v) for n, v in motion.controls.items()},
-    )
+def without_exo(solution: Solution) -> Solution:
+    """A solution as a guess for a model whose exo has no states of its own."""
+    states = {p: v for p, v in solution.states.items() if not _of_exo(p)}
+    return replace(solution, states=states)
 
 
-def phase_shifted(motion: Motion, start: float) -> Motion:
-    """A periodic stride that begins at time `start` of the given one, with x from 0."""
-    time, period = motion.time, motion.time[-1] - motion.time[0]
-    begin = motion.time[0] + start
+def _of_exo(path: str) -> bool:
+    return path.split("/")[-2].startswith(EXO_PREFIX)
 
-    def turned(name: str, values: Array) -> Array:
-        gain = values[-1] - values[0] if name.endswith(FORWARD) else 0.0
-        longer = np.concatenate([values[:-1], values + gain])
-        doubled = np.concatenate([time[:-1], time + period])
-        result = np.interp(time + start, doubled, longer)
-        return np.asarray(result - result[0] if name.endswith(FORWARD) else result)
 
+def resized(solution: Solution, scale: float) -> Solution:
+    """A solution as a guess for a larger or smaller person: only the pelvis height is a length."""
+    states = {
+        path: values * scale if path.endswith(PELVIS_HEIGHT) else values
+        for path, values in solution.states.items()
+    }
+    return replace(solution, states=states)
+
+
+def stride_from(motion: Motion, start: float, count: int) -> Motion:
+    """A periodic stride that begins at time `start` of the given one, with x from 0.
+
+    Coordinates are interpolated by cubics that meet their speeds at the solver's points: contact
+    forces between the points would suffer from straight lines. Everything else is linear, as the
+    trapezoidal rule takes it.
+
+    Parameters
+    ----------
+    motion : one whole stride
+    start : s, within the stride
+    count : number of equally spaced samples, both ends included
+    """
+    period = motion.time[-1] - motion.time[0]
     if not 0.0 <= start < period:
-        raise ValueError(f"start {start} s must lie within the stride of {period} s from {begin} s")
-    return Motion(
-        time,
-        {n: turned(n, v) for n, v in motion.states.items()},
-        {n: turned(n, v) for n, v in motion.controls.items()},
-    )
+        raise ValueError(f"start {start} s must lie within the stride of {period} s")
+    known = np.concatenate([motion.time[:-1], motion.time + period])
+    wanted = np.linspace(0.0, period, count)
+    at = motion.time[0] + wanted + start
+
+    def twice(values: Array, gain: float = 0.0) -> Array:
+        return np.concatenate([values[:-1], values + gain])
+
+    states = {}
+    for path, values in motion.states.items():
+        forward = path.endswith(FORWARD)
+        doubled = twice(values, values[-1] - values[0] if forward else 0.0)
+        if path.endswith("/value"):
+            slopes = twice(motion.states[path.removesuffix("value") + "speed"])
+            found = np.asarray(CubicHermiteSpline(known, doubled, slopes)(at))
+        else:
+            found = np.interp(at, known, doubled)
+        states[path] = found - found[0] if forward else found
+    controls = {n: np.interp(at, known, twice(v)) for n, v in motion.controls.items()}
+    return Motion(wanted, states, controls)

@@ -11,7 +11,7 @@ from osim_exo.baseline.diagnose import explain
 from osim_exo.baseline.gait import Gait, assemble, heel_strike_time, save_gait
 from osim_exo.baseline.launch import solve_once, title
 from osim_exo.baseline.problem import model_request
-from osim_exo.baseline.solution import Solution
+from osim_exo.baseline.solution import Solution, resized, without_exo
 from osim_exo.baseline.storage import save_solution
 from osim_exo.errors import BaselineError
 from osim_exo.physics.record import Recorder, describe
@@ -68,7 +68,11 @@ def solve(
     """
     if guess is None:
         near = library.nearest(config.model.name, config.speed, config.model.slope_deg)
-        guess = near.solution if near is not None else None
+        person = config.model.subject
+        if near is not None:
+            guess = resized(near.solution, person.length_scale if person else 1.0)
+    if guess is not None and config.controller != "optimal":
+        guess = without_exo(guess)
     solution, search = _solve(config, guess, progress, out)
     if not solution.success:
         if out is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +17,6 @@ from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
     from osim_exo.baseline import BaselineConfig, Gait
-    from osim_exo.baseline.solution import Solution
     from osim_exo.models import Subject
 
 GAIT = "gait.json"
@@ -84,7 +83,7 @@ class SolveGait(Command):
 
         config = self._config()
         digest = config.hash
-        start = _guess(self.guess, config.controller) if self.guess else None
+        start = baseline.load_gait(self.guess).solution if self.guess else None
         _claim(self.out, digest)
         if (self.out / GAIT).is_file():
             progress.note(f"'{self.out}' holds this gait already; it is shown as it is.")
@@ -229,17 +228,6 @@ class Baseline:
         | Annotated[ShowGaits, conf.subcommand("show")],
         conf.arg(name=""),
     ]
-
-
-def _guess(folder: Path, controller: str) -> Solution:
-    """The solution of a gait; an optimal exo's own states stay behind where there are none."""
-    from osim_exo import baseline
-
-    solution = baseline.load_gait(folder).solution
-    if controller == "optimal":
-        return solution
-    states = {path: v for path, v in solution.states.items() if "/exo_" not in path}
-    return replace(solution, states=states)
 
 
 def _factor(text: str) -> tuple[str, float]:

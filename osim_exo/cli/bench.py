@@ -11,6 +11,7 @@ from tyro import conf
 
 from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
 from osim_exo.errors import check_option
+from osim_exo.files import writable_folder
 from osim_exo.progress import Progress
 
 
@@ -40,6 +41,8 @@ class Bench(Command):
     def run(self, progress: Progress) -> int:
         """Measure and print."""
         check_option("benchmark", self.name, available())
+        if self.json is not None and str(self.json) != STDOUT:
+            writable_folder(self.json.parent)  # said now, not after minutes of measuring
         result: dict[str, Any] = import_module(f"osim_exo.benchmarks.{self.name}").run(
             quick=self.quick
         )

@@ -9,7 +9,7 @@ from osim_exo.baseline import library
 from osim_exo.baseline.config import BaselineConfig, StrideTime
 from osim_exo.baseline.gait import load_gait
 from osim_exo.baseline.launch import solve_once
-from osim_exo.baseline.solution import Solution
+from osim_exo.baseline.solution import Solution, resized
 from osim_exo.baseline.solve import CADENCE_EXPONENT, FIRST_SPEED, FIRST_STRIDE_TIME, solve
 from osim_exo.errors import OsimExoError
 from osim_exo.progress import SILENT, Progress
@@ -17,8 +17,6 @@ from osim_exo.study import conditions
 from osim_exo.study.config import StudyConfig
 from osim_exo.study.plan import NO_EXO, Task, request
 from osim_exo.study.subjects import stride_time_scale
-
-PELVIS_HEIGHT = "/pelvis_ty/value"
 
 
 @dataclass(frozen=True)
@@ -139,17 +137,8 @@ def _guess(
         return conditions.read_solution(conditions.place(folder, begin))
     if not task.case.is_reference:
         base = conditions.read_solution(_base_place(folder, task))
-        return _resized(base, task.case.subject.length_scale)
+        return resized(base, task.case.subject.length_scale)
     if fresh:
         first = FIRST_STRIDE_TIME * (FIRST_SPEED / wanted.speed) ** CADENCE_EXPONENT
         return solve_once(wanted, first, progress=progress)
     return None
-
-
-def _resized(solution: Solution, scale: float) -> Solution:
-    """A solution as a guess for a larger or smaller person: only the pelvis height is a length."""
-    states = {
-        path: values * scale if path.endswith(PELVIS_HEIGHT) else values
-        for path, values in solution.states.items()
-    }
-    return replace(solution, states=states)
