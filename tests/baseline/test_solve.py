@@ -121,8 +121,11 @@ def test_a_solve_that_ends_early_is_explained_and_kept(walk: Gait, tmp_path: Pat
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process group")
 def test_an_interrupted_solve_leaves_its_partial_trajectory(tmp_path: Path) -> None:
     code = (
+        "import signal\n"
         "from pathlib import Path\n"
         "from osim_exo.baseline import *\n"
+        # A test run in the background of a shell hands down an ignored SIGINT.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "config = BaselineConfig(solver=Solver(mesh_intervals=40, convergence_tolerance=1e-9),"
         "stride_time=StrideTime(fixed=1.3), speed=1.1)\n"
         "print('begun', flush=True)\n"
