@@ -60,6 +60,10 @@ def energy_ratio(unit: Unit, comparator: Unit, rate: str) -> float | None:
     return (comparator.metrics[rate].value - unit.metrics[rate].value) / power.value
 
 
+NO_PERCENT = ("exo_", "symmetry_")
+"""Metrics that are zero, or nearly so, in one arm: their change in percent says nothing."""
+
+
 def percent_change(before: float, after: float) -> float | None:
     """Change in percent of the size of the value before; None where that is zero."""
     return 100.0 * (after - before) / abs(before) if before != 0 else None
@@ -86,7 +90,9 @@ def _change_rows(cohort: Cohort, cell: Cell, condition: str, other: Cell, name: 
         if name in theirs.metrics
     }
     changes = {
-        label: percent_change(before[label], unit.metrics[name].value)
+        label: None
+        if name.startswith(NO_PERCENT)
+        else percent_change(before[label], unit.metrics[name].value)
         for label, unit in having.items()
         if label in before
     }

@@ -19,6 +19,7 @@ METRICS: Mapping[str, tuple[str, int]] = {
     "mean_activation": ("Mean muscle activation", 4),
     "mean_activation_volume_weighted": ("Mean muscle activation, weighted by volume", 4),
     "positive_joint_power": ("Biological positive joint power", 3),
+    "mean_trunk_moment": ("Mean trunk moment, absolute", 3),
     "exo_positive_power": ("Exo positive power", 3),
     "exo_peak_torque": ("Exo peak torque", 2),
     "energy_ratio": ("Energy ratio", 2),

@@ -17,6 +17,11 @@ from osim_exo.units import DEG, GRAVITY
 LANDING_PERCENT = 5
 """Share of stance after heel strike that `first_peak_after_landing` leaves out, %."""
 
+FIRST_PEAK_UNTIL = 40
+TROUGH = (30, 70)
+SECOND_PEAK_FROM = 60
+"""Windows of the two peaks and the trough, % of stance; people have them near 25, 50 and 77 %."""
+
 
 @dataclass(frozen=True)
 class GrfFeatures:
@@ -24,10 +29,10 @@ class GrfFeatures:
 
     Attributes
     ----------
-    first_peak : largest vertical force in the first half of stance
+    first_peak : largest vertical force in the first 40 % of stance
     first_peak_after_landing : the same without the first 5 % of stance
-    trough : smallest vertical force between the two peaks
-    second_peak : largest vertical force in the second half of stance
+    trough : smallest vertical force between 30 and 70 % of stance
+    second_peak : largest vertical force from 60 % of stance on
     braking : most negative fore-aft force (negative)
     propulsion : most positive fore-aft force
     """
@@ -88,13 +93,11 @@ def _stances(trial: Trial, side: str, events: GaitEvents) -> Array:
 def _features(stance: Array) -> tuple[float, ...]:
     """Features of one stance, (101, 2) array of vertical and fore-aft force."""
     vertical, anterior = stance.T
-    late = 50 + int(np.argmax(vertical[50:]))
-    early = LANDING_PERCENT + int(np.argmax(vertical[LANDING_PERCENT:51]))
     return (
-        vertical[:51].max(),
-        vertical[early],
-        vertical[early : late + 1].min(),
-        vertical[late],
+        vertical[: FIRST_PEAK_UNTIL + 1].max(),
+        vertical[LANDING_PERCENT : FIRST_PEAK_UNTIL + 1].max(),
+        vertical[TROUGH[0] : TROUGH[1] + 1].min(),
+        vertical[SECOND_PEAK_FROM:].max(),
         anterior.min(),
         anterior.max(),
     )

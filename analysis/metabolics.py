@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from osim_exo.errors import DataError, InputError, check_option
-from osim_exo.trial import Array, MuscleParameters, Trial
+from osim_exo.trial import Array, Channels, MuscleParameters, Trial
 
 Smoothing = Literal["none", "tanh", "huber"]
 
@@ -269,6 +269,13 @@ def muscle_rates(
     if model == "umberger2010" and (options is None or isinstance(options, UmbergerOptions)):
         return umberger2010(states, options)
     raise InputError(f"{type(options).__name__} are not options of {model}.")
+
+
+def with_metabolic_rates(trial: Trial) -> Trial:
+    """The same trial with the muscles' metabolic rates by both models, at their defaults."""
+    names = [f"{model}/{muscle}" for model in MODELS for muscle in trial.activations.names]
+    values = [muscle_rates(trial, model).total for model in MODELS]
+    return replace(trial, metabolic_rates=Channels(tuple(names), np.concatenate(values, axis=1)))
 
 
 def basal_rate(

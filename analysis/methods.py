@@ -30,7 +30,8 @@ _CONTROLLERS: Mapping[str, str] = {
 _TERMS: Mapping[str, str] = {
     "effort": "squared muscle excitations",
     "tracking": "squared deviation from human joint angles",
-    "tracking_speed": "squared deviation from human joint speeds",
+    "tracking_speed": "joint speeds, relative to the angles",
+    "foot_height": "squared deviation of the feet's height from that motion's, in m^2",
     "metabolic": "metabolic rate after Bhargava et al.",
     "lumbar": "lumbar control, relative to effort",
     "exo": "exo control, relative to effort",
@@ -200,12 +201,19 @@ def _transcription(trials: Sequence[Trial], settings: object) -> Iterator[str]:
         found = _span((t.info.provenance.get("stride_time", math.nan) for t in trials), "s")
         if stride.get("fixed") is not None:
             yield f"Stride time was imposed: {stride['fixed']:g} s."
-        elif "low" in stride and "high" in stride:
+        elif "low" in stride and "high" in stride and find_setting(settings, "cadence") != "shared":
             result = f"; it came out as {found}" if found else ""
             yield (
                 f"Stride time was not imposed but optimised between {stride['low']:g} and "
                 f"{stride['high']:g} s{result}."
             )
+    if any(t.info.provenance.get("mirrored") for t in trials):
+        yield "Half a stride was solved and mirrored."
+    if find_setting(settings, "cadence") == "shared":
+        yield (
+            "The arms of one subject shared one stride time: the reference person's is the "
+            "optimised one of the no-exo gait, the others' follow from it by leg length."
+        )
     statuses = Counter(str(t.info.provenance["status"]) for t in trials if _status(t))
     if statuses:
         parts = [f"{status.replace('_', ' ')} ({count})" for status, count in statuses.items()]
@@ -258,6 +266,15 @@ def _arms(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     ]
     if limits and conditions - {"no_exo"}:
         yield f"Each of its drives is limited to: {listed(limits)}."
+    used = _span(
+        (t.info.provenance.get("effective_bandwidth_hz") or math.nan for t in trials), "Hz"
+    )
+    if used:
+        yield (
+            "Optimal torque followed the optimiser through a first-order lag whose bandwidth was "
+            f"lowered to {used} so that the rate limit held; a transport delay does not act on a "
+            "torque that is planned ahead."
+        )
     used = sorted({t.info.controller for t in trials if t.info.condition == "assisted"})
     if used:
         how = [_CONTROLLERS.get(c, f"the controller '{c}'") for c in used]

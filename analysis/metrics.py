@@ -30,6 +30,7 @@ HEADLINE = (
     "mean_activation",
     "mean_activation_volume_weighted",
     "positive_joint_power",
+    "mean_trunk_moment",
     "exo_positive_power",
     "energy_ratio",
     "walking_speed",
@@ -40,8 +41,18 @@ HEADLINE = (
 )
 """The metrics of the short table, in its order."""
 
-SAVINGS = ("metabolic_rate_", "cost_of_transport", "mean_activation", "positive_joint_power")
+SAVINGS = (
+    "metabolic_rate_",
+    "cost_of_transport",
+    "mean_activation",
+    "peak_activation",
+    "group_activation",
+    "positive_joint_power",
+)
 """How the names of metrics start of which less is a saving."""
+
+
+TRUNK = "lumbar_extension"
 
 
 @dataclass(frozen=True)
@@ -122,8 +133,18 @@ def _joint_power(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
     for joint, value in joints.items():
         yield Metric(f"positive_joint_power/{joint}", value / mass, "W/kg", "body_mass")
     for name, done in joint_work(trial, events).items():
+        if name.startswith("pelvis_"):
+            continue  # the free joint to the ground carries no moment
         yield Metric(f"positive_work/{name}", done.positive / mass, "J/kg", "body_mass")
         yield Metric(f"negative_work/{name}", done.negative / mass, "J/kg", "body_mass")
+
+
+def _trunk(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+    """Effort that no muscle of the model pays for: an actuator moves the trunk."""
+    if TRUNK not in trial.moments:
+        raise DataError(f"Trial '{trial.info.name}' has no moment of {TRUNK}.")
+    moment = stride_mean(trial, np.abs(trial.moments[TRUNK]), events)
+    yield Metric("mean_trunk_moment", float(moment) / body_mass(trial), "Nm/kg", "body_mass")
 
 
 def _metabolics(model: str) -> Callable[[Trial, GaitEvents], Iterator[Metric]]:
@@ -185,6 +206,10 @@ def _forces(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
 
 
 def _symmetry(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
+    if trial.info.provenance.get("mirrored"):
+        raise DataError(
+            f"Trial '{trial.info.name}' is half a stride and its mirror image: it has no asymmetry."
+        )
     found = joint_symmetry(trial, events)
     if not found:
         raise DataError(f"Trial '{trial.info.name}' has no joint angle of both sides.")
@@ -201,6 +226,7 @@ def _mean(values: Iterable[float]) -> float:
 _GROUPS: dict[str, Callable[[Trial, GaitEvents], Iterator[Metric]]] = {
     "activation": _activation,
     "joint_power": _joint_power,
+    "trunk": _trunk,
     **{f"metabolic_rate_{model}": _metabolics(model) for model in MODELS},
     "exo": _exo,
     "spatiotemporal": _spatiotemporal,

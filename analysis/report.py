@@ -102,7 +102,12 @@ def _failure(trial: str, gate: Mapping[str, Any], known: str) -> str:
 
 def gate_table(gates: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any] | None:
     """Gates of all trials: a sentence, a row per gate and a row per gate and trial."""
-    every = [(trial, gate) for trial, entries in gates.items() for gate in entries]
+    every = [
+        (trial, gate)
+        for trial, entries in gates.items()
+        for gate in entries
+        if not gate.get("informative")
+    ]
     if not every:
         return None
     rows = []

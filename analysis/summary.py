@@ -188,7 +188,7 @@ def doubts(findings: Findings, arm: Arm) -> list[str]:
     if large:
         flags.append(
             f"Savings above {LARGE_SAVING:g} %: {', '.join(large)}. Simulations promise more than "
-            "people gain; treat this as an upper bound, not as a prediction."
+            "people gain; treat this as an optimistic estimate, not as a prediction."
         )
     several = len(findings.assisted()) > 1
     return [f"{arm.label[0].upper()}{arm.label[1:]}: {text}" if several else text for text in flags]

@@ -159,6 +159,7 @@ SERIES = (
     "exo_torque",
     "exo_power",
     "points",
+    "metabolic_rates",
 )
 """The names of the time series of a `Trial`, in the order of its fields."""
 
@@ -188,6 +189,7 @@ class Trial:
     exo_torque, exo_power : by coordinate; Nm in the coordinate's sign, W given to the body
     points : ``<landmark>.x``, ``.y``, ``.z`` and ``muscle/<name>/<k>.x`` ...; m in ground,
         what a player draws
+    metabolic_rates : ``bhargava2004/<muscle>`` and ``umberger2010/<muscle>``; W, without basal rate
     """
 
     time: Array
@@ -207,6 +209,7 @@ class Trial:
     exo_torque: Channels
     exo_power: Channels
     points: Channels
+    metabolic_rates: Channels
 
     def __post_init__(self) -> None:
         time = np.asarray(self.time, dtype=float)

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from osim_exo.analysis.metabolics import active_force_length
+from osim_exo.analysis.metabolics import active_force_length, with_metabolic_rates
 from osim_exo.analysis.normative import LEG_LENGTH_PER_HEIGHT, band
 from osim_exo.trial import Channels, MuscleParameters, Trial, TrialInfo
 from osim_exo.units import DEG, GRAVITY
@@ -123,6 +123,8 @@ def walking_trial(
             _muscle(m, side, activation, time, q, qd, muscles, series, moments)
     passive = {c: -1.5 * (q[c] - q[c].mean()) for c in moments}
     moments = {c: moments[c] + passive[c] for c in moments}
+    # An actuator holds the still trunk, so that its moment does no work.
+    moments["lumbar_extension"] = 6.0 + 2.0 * np.sin(4 * np.pi * time / stride_time)
     torque = {f"hip_flexion_{s}": _exo(phases[s], peak_torque) * assisted for s in "rl"}
     if worn and not assisted:
         torque = {c: -0.05 * qd[c] for c in torque}
@@ -151,7 +153,7 @@ def walking_trial(
             "muscle_paths": {m: f"/forceset/{m}" for m in names},
         },
     )
-    return Trial.build(
+    trial = Trial.build(
         time,
         info,
         coordinates=_channels(q),
@@ -166,6 +168,7 @@ def walking_trial(
         else Channels.empty(time.size),
         points=_channels(points),
     )
+    return with_metabolic_rates(trial) if len(trial.activations) else trial
 
 
 def three_arms(subjects: int = 8, **options: object) -> list[Trial]:

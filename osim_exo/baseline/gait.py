@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from osim_exo.analysis.metabolics import with_metabolic_rates
 from osim_exo.analysis.metrics import compute_metrics
 from osim_exo.baseline.config import BaselineConfig
 from osim_exo.baseline.diagnose import explain
@@ -17,7 +18,7 @@ from osim_exo.baseline.problem import model_request
 from osim_exo.baseline.solution import Solution, stride_from
 from osim_exo.baseline.storage import load_solution, save_solution
 from osim_exo.errors import DataError
-from osim_exo.files import read_json, write_json
+from osim_exo.files import read_json, write_json, write_text
 from osim_exo.io import read_trial, write_trial
 from osim_exo.physics.record import Recorder, describe
 from osim_exo.provenance import versions
@@ -80,6 +81,7 @@ class Gait:
             "objective": self.solution.objective,
             "terms": dict(self.solution.terms),
             "stride_time_s": self.solution.stride_time,
+            "effective_bandwidth_hz": self.solution.extra.get("bandwidth_hz"),
             "cost_of_transport": metrics.get("cost_of_transport"),
         }
 
@@ -109,12 +111,14 @@ def record_stride(
             "objective": solution.objective,
             "objective_terms": dict(solution.terms),
             "stride_time": solution.stride_time,
+            "mirrored": solution.half_stride,
+            "effective_bandwidth_hz": solution.extra.get("bandwidth_hz"),
             "versions": versions(),
         },
     )
     motion = solution.stride()
     strike = heel_strike_time(recorder.record(motion, info))
-    return recorder.record(stride_from(motion, strike, SAMPLES), info)
+    return with_metabolic_rates(recorder.record(stride_from(motion, strike, SAMPLES), info))
 
 
 def assemble(
@@ -160,6 +164,7 @@ def save_gait(gait: Gait, folder: Path, *, trial: bool = True) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if trial:
         write_trial(gait.trial, folder / "trial")
+        write_model(gait.config, folder / "model.osim")
     save_solution(gait.solution, folder / "solution")
     write_json(
         folder / "gait.json",
@@ -173,6 +178,12 @@ def save_gait(gait: Gait, folder: Path, *, trial: bool = True) -> Path:
         },
     )
     return folder
+
+
+def write_model(config: BaselineConfig, file: Path) -> Path:
+    """The model that walked, with geometry paths, for the OpenSim GUI to play the states on."""
+    shown = model_request(config).changed(paths="geometry").build()
+    return write_text(file, shown.dump())
 
 
 def load_gait(folder: Path) -> Gait:

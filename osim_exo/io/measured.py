@@ -50,6 +50,13 @@ def read_measured(
     DataError
         A file is malformed, the files do not overlap, or a foot's force columns are missing.
     """
+    for path in (coordinates, grf, moments, activations):
+        if path is not None and Path(path).suffix.lower() == ".c3d":
+            raise DataError(
+                f"{path} is a C3D file: it holds markers and force plates, not joint angles. Give "
+                "the .mot of inverse kinematics and the .mot of external loads; "
+                "osim_exo.io.read_c3d reads the file itself in Python."
+            )
     motion = read_table(coordinates)
     others = {
         name: read_table(path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from osim_exo.baseline.gait import Gait, relabel, save_gait
+from osim_exo.baseline.gait import Gait, relabel, save_gait, write_model
 from osim_exo.baseline.solution import Solution
 from osim_exo.baseline.storage import load_solution
 from osim_exo.control.profiles import TorqueTable
@@ -61,6 +61,7 @@ def keep(gait: Gait, where: Path, task: Task) -> None:
     try:
         write_trial(gait.trial, part)
         save_gait(gait, part, trial=False)
+        write_model(gait.config, part / "model.osim")
         shutil.rmtree(where, ignore_errors=True)
         os.replace(part, where)
     finally:

@@ -252,7 +252,7 @@ def test_large_saving_and_large_ratio_are_flagged_in_plain_words():
     flags = " ".join(summary.flags).replace("\u00a0", " ")
     assert "energy ratio is" in flags and "above 4" in flags
     assert re.search(r"Savings above 10 %: \d\d\.\d % against no exo \(Bhargava 2004\)", flags)
-    assert "upper bound, not as a prediction" in flags
+    assert "optimistic estimate, not as a prediction" in flags
     page = page_of(lazy)
     assert "Doubtful." in page.text
     assert "⚠ saving above 10 %" in page.text
