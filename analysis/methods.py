@@ -266,13 +266,13 @@ def _arms(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     ]
     if limits and conditions - {"no_exo"}:
         yield f"Each of its drives is limited to: {listed(limits)}."
-    used = _span(
+    bandwidths = _span(
         (t.info.provenance.get("effective_bandwidth_hz") or math.nan for t in trials), "Hz"
     )
-    if used:
+    if bandwidths:
         yield (
             "Optimal torque followed the optimiser through a first-order lag whose bandwidth was "
-            f"lowered to {used} so that the rate limit held; a transport delay does not act on a "
+            f"lowered to {bandwidths} so that the rate limit held; a transport delay does not act on a "
             "torque that is planned ahead."
         )
     used = sorted({t.info.controller for t in trials if t.info.condition == "assisted"})

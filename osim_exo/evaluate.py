@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from osim_exo.analysis.metabolics import with_metabolic_rates
 from osim_exo.control.base import Controller
 from osim_exo.errors import InputError
 from osim_exo.inverse import FEET, as_config, differentiate, inverse_dynamics, measured_trial
@@ -202,4 +203,5 @@ def _recorded(config: ModelConfig, motion: Motion, name: str, identity: dict[str
     model = config.build()
     recorder = Recorder(model, config.display)
     info = describe(config, model, name, **{"physics": "opensim", **identity})
-    return recorder.record(motion, info)
+    trial = recorder.record(motion, info)
+    return with_metabolic_rates(trial) if len(trial.activations) else trial

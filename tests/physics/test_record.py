@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from osim_exo import names
+from osim_exo.analysis.metabolics import with_metabolic_rates
 from osim_exo.baseline import library
 from osim_exo.errors import DataError, ModelError, SimulationError
 from osim_exo.models import HipExo, ModelConfig, Subject, components, ground
@@ -256,7 +257,7 @@ def test_a_state_that_is_no_number_is_a_simulation_error_with_its_name_and_time(
 @pytest.mark.parametrize("tendon", ["rigid", "compliant"])
 def test_every_series_is_there_finite_and_named(tendon):
     config = WORN.changed(subject=Subject(mass=60.0, height=1.6), tendon=tendon)
-    trial = recorded(config, random_motion(config))
+    trial = with_metabolic_rates(recorded(config, random_motion(config)))
     for series in SERIES:
         channels = getattr(trial, series)
         assert len(channels) > 0, series
