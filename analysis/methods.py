@@ -272,8 +272,8 @@ def _arms(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     if bandwidths:
         yield (
             "Optimal torque followed the optimiser through a first-order lag whose bandwidth was "
-            f"lowered to {bandwidths} so that the rate limit held; a transport delay does not act on "
-            "a torque that is planned ahead."
+            f"lowered to {bandwidths} so that the rate limit held; a transport delay does not act "
+            "on a torque that is planned ahead."
         )
     used = sorted({t.info.controller for t in trials if t.info.condition == "assisted"})
     if used:
