@@ -194,6 +194,11 @@ def load_gait(folder: Path) -> Gait:
     DataError
         The folder holds no gait, or its parts cannot be read.
     """
+    if not (folder / "gait.json").is_file():
+        raise DataError(
+            f"{folder} is not the folder of a solved gait: it has no gait.json. Give the --out folder "
+            "of osim-exo baseline solve, or one of a study's trials."
+        )
     data = read_json(folder / "gait.json")
     try:
         fields = set(Gate.__dataclass_fields__)
