@@ -196,8 +196,8 @@ def load_gait(folder: Path) -> Gait:
     """
     if not (folder / "gait.json").is_file():
         raise DataError(
-            f"{folder} is not the folder of a solved gait: it has no gait.json. Give the --out folder "
-            "of osim-exo baseline solve, or one of a study's trials."
+            f"{folder} is not the folder of a solved gait: it has no gait.json. Give the --out "
+            "folder of osim-exo baseline solve, or one of a study's trials."
         )
     data = read_json(folder / "gait.json")
     try:
