@@ -39,7 +39,8 @@ BELOW = {
     "control": set(),
     "analysis": set(),
     "deploy": {"control"},
-    "physics": {"models", "io"},
+    "compiler": {"models"},
+    "physics": {"models", "io", "compiler"},
     "observations": {"physics"},  # for the types only: the device reads layouts without physics
     "env": {"models", "io", "physics", "control", "observations"},
     "baseline": {"models", "io", "physics", "control", "env", "analysis"},
@@ -72,7 +73,7 @@ HOUSED = {
 BELOW["studies"] = BELOW["benchmarks"] = BELOW["study"] | {"study"}
 BELOW["cli"] = BELOW["study"] | {"study", "studies", "benchmarks", "doctor"}
 
-OPENSIM_ROOMS = {"models", "physics", "env", "baseline", "evaluate", "doctor", "benchmarks"}
+OPENSIM_ROOMS = {"models", "compiler", "physics", "env", "baseline", "evaluate", "doctor", "benchmarks"}
 """Rooms that may import opensim; in the others a Trial or a specification stands for it."""
 
 

@@ -1,0 +1,1 @@
+"""The model compiler: OpenSim's equations of motion as straight-line vector code."""

@@ -1,0 +1,500 @@
+"""Expressions as a graph in which equal operations are one node.
+
+A model is built by ordinary arithmetic on `Node` objects, also inside numpy object arrays, with
+numbers folded at once. Structural zeros vanish as they are met, and an operation that was built
+before is returned, not built again (common subexpressions). `osim_exo.compiler.program` turns the
+graph into a straight-line program.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Expr = Any
+"""A `Node` or a number; both take part in the same arithmetic."""
+
+Exprs = npt.NDArray[np.object_]
+"""Array of expressions."""
+
+COMMUTATIVE = frozenset({"add", "mul", "min", "max", "eq", "and", "or"})
+CONDITIONS = frozenset({"lt", "le", "eq", "and", "or", "not"})
+"""Operations whose value is true or false; only `select` and each other take them."""
+
+_UNARY: dict[str, Callable[[float], float]] = {
+    "neg": lambda x: -x,
+    "abs": abs,
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "log": math.log,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tanh": math.tanh,
+}
+_BINARY: dict[str, Callable[[float, float], float]] = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "min": min,
+    "max": max,
+}
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "lt": lambda x, y: x < y,
+    "le": lambda x, y: x <= y,
+    "eq": lambda x, y: x == y,
+}
+
+
+class Node:
+    """One operation of a graph; made by arithmetic or by the functions of this module.
+
+    Attributes
+    ----------
+    graph : the graph it belongs to
+    index : position in the graph; arguments come before the nodes that use them
+    op : ``input``, ``const``, or an operation, as ``add``
+    args : indices of the arguments
+    value : of a constant its number, of an input its (group, position)
+    """
+
+    __slots__ = ("args", "graph", "index", "op", "value")
+
+    def __init__(
+        self, graph: Graph, index: int, op: str, args: tuple[int, ...], value: Any = None
+    ) -> None:
+        self.graph, self.index, self.op, self.args, self.value = graph, index, op, args, value
+
+    def __add__(self, other: Any) -> Any:
+        return _arithmetic(self.graph.add, self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _arithmetic(self.graph.add, other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _arithmetic(self.graph.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _arithmetic(self.graph.sub, other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _arithmetic(self.graph.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _arithmetic(self.graph.mul, other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _arithmetic(self.graph.div, self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _arithmetic(self.graph.div, other, self)
+
+    def __neg__(self) -> Expr:
+        return self.graph.neg(self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("An expression is neither true nor false; use select().")
+
+    def __repr__(self) -> str:
+        return f"<{self.op} {self.index}>"
+
+
+def _arithmetic(operation: Callable[[Any, Any], Expr], x: Any, y: Any) -> Any:
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+        return NotImplemented
+    return operation(x, y)
+
+
+class Graph:
+    """All operations of a model, each held once."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._known: dict[tuple[Any, ...], Node] = {}
+
+    def _node(self, op: str, args: tuple[int, ...] = (), value: Any = None) -> Node:
+        if op in COMMUTATIVE and args[0] > args[1]:
+            args = (args[1], args[0])
+        key = (op, args, value)
+        node = self._known.get(key)
+        if node is None:
+            node = Node(self, len(self.nodes), op, args, value)
+            self.nodes.append(node)
+            self._known[key] = node
+        return node
+
+    def inputs(self, group: str, size: int) -> Exprs:
+        """`size` inputs of a named group, (size,) array; the same ones for the same name."""
+        found = np.empty(size, dtype=object)
+        for i in range(size):
+            found[i] = self._node("input", (), (group, i))
+        return found
+
+    def symbol(self, name: str) -> Node:
+        """A free variable, to differentiate by and to `substitute` later."""
+        return self._node("input", (), ("symbol", name))
+
+    def constant(self, value: float) -> Node:
+        """A number as a node."""
+        # -0.0 and 0.0 are equal as keys; the sign of zero carries no meaning here.
+        return self._node("const", (), float(value) + 0.0)
+
+    def as_node(self, x: Expr) -> Node:
+        """`x`, made a node if it is a number."""
+        return x if isinstance(x, Node) else self.constant(float(x))
+
+    def unary(self, op: str, x: Expr) -> Expr:
+        """An operation on one expression."""
+        if not isinstance(x, Node):
+            return _UNARY[op](float(x))
+        if op == "abs" and x.op == "neg":
+            x = self.nodes[x.args[0]]
+        if op in ("cos", "sin", "tanh") and x.op == "neg":
+            inner = self.unary(op, self.nodes[x.args[0]])
+            return inner if op == "cos" else self.neg(inner)
+        return self._node(op, (x.index,))
+
+    def neg(self, x: Expr) -> Expr:
+        """-x."""
+        if not isinstance(x, Node):
+            return -float(x)
+        if x.op == "neg":
+            return self.nodes[x.args[0]]
+        if x.op == "sub":
+            return self._node("sub", (x.args[1], x.args[0]))
+        return self._node("neg", (x.index,))
+
+    def add(self, x: Expr, y: Expr) -> Expr:
+        """x + y."""
+        if not isinstance(x, Node):
+            if float(x) == 0.0:
+                return y
+            x = self.constant(x)
+        if not isinstance(y, Node):
+            if float(y) == 0.0:
+                return x
+            y = self.constant(y)
+        if y.op == "neg":
+            return self.sub(x, self.nodes[y.args[0]])
+        if x.op == "neg":
+            return self.sub(y, self.nodes[x.args[0]])
+        return self._node("add", (x.index, y.index))
+
+    def sub(self, x: Expr, y: Expr) -> Expr:
+        """x - y."""
+        if not isinstance(y, Node):
+            return self.add(x, -float(y))
+        if not isinstance(x, Node):
+            if float(x) == 0.0:
+                return self.neg(y)
+            x = self.constant(x)
+        if y.op == "neg":
+            return self.add(x, self.nodes[y.args[0]])
+        if x is y:
+            return 0.0
+        if x.op == "neg":
+            return self.neg(self.add(self.nodes[x.args[0]], y))
+        return self._node("sub", (x.index, y.index))
+
+    def mul(self, x: Expr, y: Expr) -> Expr:
+        """x * y; zero where one of them is the number zero."""
+        if not isinstance(x, Node):
+            x, y = y, x
+        if not isinstance(y, Node):
+            return self._scaled(x, float(y))
+        if x.op == "neg":
+            return self.neg(self.mul(self.nodes[x.args[0]], y))
+        if y.op == "neg":
+            return self.neg(self.mul(x, self.nodes[y.args[0]]))
+        return self._node("mul", (x.index, y.index))
+
+    def _scaled(self, x: Node, factor: float) -> Expr:
+        if factor == 0.0:
+            return 0.0
+        if factor == 1.0:
+            return x
+        if factor < 0.0:
+            return self.neg(self._scaled(x, -factor))
+        if x.op == "neg":
+            return self.neg(self._scaled(self.nodes[x.args[0]], factor))
+        if x.op == "mul":
+            for k in (0, 1):
+                inner = self.nodes[x.args[k]]
+                if inner.op == "const":
+                    return self._scaled(self.nodes[x.args[1 - k]], factor * inner.value)
+        return self._node("mul", (self.constant(factor).index, x.index))
+
+    def div(self, x: Expr, y: Expr) -> Expr:
+        """x / y."""
+        if not isinstance(y, Node):
+            return self.mul(x, 1.0 / float(y))
+        if not isinstance(x, Node):
+            if float(x) == 0.0:
+                return 0.0
+            x = self.constant(x)
+        if x.op == "neg":
+            return self.neg(self.div(self.nodes[x.args[0]], y))
+        if y.op == "neg":
+            return self.neg(self.div(x, self.nodes[y.args[0]]))
+        return self._node("div", (x.index, y.index))
+
+    def binary(self, op: str, x: Expr, y: Expr) -> Expr:
+        """``add``, ``sub``, ``mul``, ``div``, ``min`` or ``max`` of two nodes."""
+        if op in ("add", "sub", "mul", "div"):
+            found: Expr = getattr(self, op)(x, y)
+            return found
+        return self._node(op, (self.as_node(x).index, self.as_node(y).index))
+
+    def condition(self, op: str, *args: Expr) -> Node:
+        """A comparison, or a combination of conditions."""
+        return self._node(op, tuple(self.as_node(a).index for a in args))
+
+    def select(self, condition: Node, x: Expr, y: Expr) -> Expr:
+        """x where the condition holds, y elsewhere; NaN in the other one does not leak."""
+        x, y = self.as_node(x), self.as_node(y)
+        return x if x is y else self._node("select", (condition.index, x.index, y.index))
+
+
+def _graph(*values: Expr) -> Graph | None:
+    return next((v.graph for v in values if isinstance(v, Node)), None)
+
+
+def _unary(op: str) -> Callable[[Expr], Expr]:
+    def function(x: Expr) -> Expr:
+        graph = _graph(x)
+        return _UNARY[op](float(x)) if graph is None else graph.unary(op, x)
+
+    function.__name__ = op
+    function.__doc__ = f"{op}(x) of an expression or a number."
+    return function
+
+
+absolute, sqrt, exp, log = _unary("abs"), _unary("sqrt"), _unary("exp"), _unary("log")
+sin, cos, tanh = _unary("sin"), _unary("cos"), _unary("tanh")
+
+
+def minimum(x: Expr, y: Expr) -> Expr:
+    """The smaller of two."""
+    graph = _graph(x, y)
+    return min(float(x), float(y)) if graph is None else graph.binary("min", x, y)
+
+
+def maximum(x: Expr, y: Expr) -> Expr:
+    """The larger of two."""
+    graph = _graph(x, y)
+    return max(float(x), float(y)) if graph is None else graph.binary("max", x, y)
+
+
+def clip(x: Expr, low: Expr, high: Expr) -> Expr:
+    """x within low and high."""
+    return minimum(maximum(x, low), high)
+
+
+def less(x: Expr, y: Expr) -> Any:
+    """Condition x < y; a bool for two numbers."""
+    graph = _graph(x, y)
+    return bool(x < y) if graph is None else graph.condition("lt", x, y)
+
+
+def less_equal(x: Expr, y: Expr) -> Any:
+    """Condition x <= y; a bool for two numbers."""
+    graph = _graph(x, y)
+    return bool(x <= y) if graph is None else graph.condition("le", x, y)
+
+
+def both(x: Any, y: Any) -> Any:
+    """Whether two conditions hold."""
+    if isinstance(x, bool):
+        return y if x else False
+    if isinstance(y, bool):
+        return x if y else False
+    return x.graph.condition("and", x, y)
+
+
+def negated(x: Any) -> Any:
+    """Whether a condition does not hold."""
+    return (not x) if isinstance(x, bool) else x.graph.condition("not", x)
+
+
+def select(condition: Any, x: Expr, y: Expr) -> Expr:
+    """x where the condition holds, y elsewhere."""
+    if isinstance(condition, (bool, np.bool_)):
+        return x if condition else y
+    return condition.graph.select(condition, x, y)
+
+
+def square(x: Expr) -> Expr:
+    """x * x."""
+    return x * x
+
+
+def is_zero(x: Expr) -> bool:
+    """Whether an expression is the number zero: what structure leaves out."""
+    return not isinstance(x, Node) and float(x) == 0.0
+
+
+def _rebuild(graph: Graph, node: Node, args: Sequence[Expr]) -> Expr:
+    if node.op in _UNARY:
+        return graph.neg(args[0]) if node.op == "neg" else graph.unary(node.op, args[0])
+    if node.op in _BINARY:
+        if _graph(*args) is None:
+            return _BINARY[node.op](*args)
+        return graph.binary(node.op, *args)
+    if node.op == "select":
+        return select(args[0], args[1], args[2])
+    if node.op in _COMPARE and _graph(*args) is None:
+        return _COMPARE[node.op](*args)
+    if node.op == "and":
+        return both(args[0], args[1])
+    if node.op == "not":
+        return negated(args[0])
+    return graph.condition(node.op, *args)
+
+
+def substitute(outputs: Iterable[Expr], replace: Mapping[Node, Expr]) -> list[Expr]:
+    """Expressions with some of their nodes replaced by others."""
+    outputs = list(outputs)
+    if _graph(*outputs) is None:
+        return outputs
+    first = min((n.index for n in replace), default=0)
+    done: dict[int, Expr] = {node.index: value for node, value in replace.items()}
+
+    def value(root: Expr) -> Expr:
+        if not isinstance(root, Node):
+            return root
+        graph = root.graph
+        stack = [root.index]
+        while stack:
+            index = stack[-1]
+            if index in done:
+                stack.pop()
+                continue
+            node = graph.nodes[index]
+            if index < first or not node.args:
+                done[index] = node.value if node.op == "const" else node
+                stack.pop()
+                continue
+            waiting = [a for a in node.args if a not in done]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            args = [done[a] for a in node.args]
+            same = all(isinstance(a, Node) and a.index == i for a, i in zip(args, node.args))
+            done[index] = node if same else _rebuild(graph, node, args)
+            stack.pop()
+        return done[root.index]
+
+    return [value(x) for x in outputs]
+
+
+def derivatives(outputs: Sequence[Expr], variable: Node) -> list[Expr]:
+    """Partial derivatives of expressions by one node, everything else held.
+
+    Forward mode over the nodes between the variable and the outputs. A ``min``, ``max``, ``abs``
+    or ``select`` has the derivative of the branch that is taken. The variable should be an input
+    or a `Graph.symbol`: simplification may have gone around an inner node.
+    """
+    graph = variable.graph
+    known: dict[int, Expr] = {variable.index: 1.0}
+
+    def derivative(root: Expr) -> Expr:
+        if not isinstance(root, Node):
+            return 0.0
+        stack = [root.index]
+        while stack:
+            index = stack[-1]
+            if index in known:
+                stack.pop()
+                continue
+            node = graph.nodes[index]
+            if index < variable.index or not node.args or node.op in CONDITIONS:
+                known[index] = 0.0
+                stack.pop()
+                continue
+            waiting = [a for a in node.args if a not in known]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            known[index] = _chain(graph, node, [known[a] for a in node.args])
+            stack.pop()
+        return known[root.index]
+
+    return [derivative(x) for x in outputs]
+
+
+def _chain(graph: Graph, node: Node, rates: list[Expr]) -> Expr:
+    """Derivative of one operation from those of its arguments."""
+    if all(is_zero(r) for r in rates):
+        return 0.0
+    args = [graph.nodes[a] for a in node.args]
+    values = [a.value if a.op == "const" else a for a in args]
+    x, dx = values[0], rates[0]
+    if node.op == "add":
+        return dx + rates[1]
+    if node.op == "sub":
+        return dx - rates[1]
+    if node.op == "mul":
+        return dx * values[1] + x * rates[1]
+    if node.op == "div":
+        return (dx - node * rates[1]) / values[1]
+    if node.op == "select":
+        return select(args[0], rates[1], rates[2])
+    if node.op in ("min", "max"):
+        first = less(x, values[1]) if node.op == "min" else less(values[1], x)
+        return select(first, dx, rates[1])
+    slope = {
+        "neg": lambda: -1.0,
+        "abs": lambda: select(less(x, 0.0), -1.0, 1.0),
+        "sqrt": lambda: 0.5 / node,
+        "exp": lambda: node,
+        "log": lambda: 1.0 / x,
+        "sin": lambda: cos(x),
+        "cos": lambda: -sin(x),
+        "tanh": lambda: 1.0 - node * node,
+    }[node.op]
+    return slope() * dx
+
+
+def vector(*components: Expr) -> Exprs:
+    """Array of expressions."""
+    found = np.empty(len(components), dtype=object)
+    found[:] = components
+    return found
+
+
+def constants(values: npt.ArrayLike) -> Exprs:
+    """Array of numbers as an array of expressions."""
+    return np.asarray(values, dtype=float).astype(object)
+
+
+def zeros(*shape: int) -> Exprs:
+    """Array of zeros."""
+    return constants(np.zeros(shape))
+
+
+def dot(a: Exprs, b: Exprs) -> Expr:
+    """Inner product."""
+    total: Expr = 0.0
+    for x, y in zip(a, b, strict=True):
+        total = total + x * y
+    return total
+
+
+def cross(a: Exprs, b: Exprs) -> Exprs:
+    """Vector product of two 3-vectors."""
+    return vector(a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+def skew(a: Exprs) -> Exprs:
+    """Matrix of a vector product: ``skew(a) @ b == cross(a, b)``, (3, 3) array."""
+    x, y, z = a
+    rows = [[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]
+    found = np.empty((3, 3), dtype=object)
+    for i in range(3):
+        for j in range(3):
+            found[i, j] = rows[i][j]
+    return found
