@@ -169,7 +169,7 @@ class Graph:
         return self._node("neg", (x.index,))
 
     def add(self, x: Expr, y: Expr) -> Expr:
-        """x + y."""
+        """X + y."""
         if not isinstance(x, Node):
             if float(x) == 0.0:
                 return y
@@ -185,7 +185,7 @@ class Graph:
         return self._node("add", (x.index, y.index))
 
     def sub(self, x: Expr, y: Expr) -> Expr:
-        """x - y."""
+        """X - y."""
         if not isinstance(y, Node):
             return self.add(x, -float(y))
         if not isinstance(x, Node):
@@ -201,7 +201,7 @@ class Graph:
         return self._node("sub", (x.index, y.index))
 
     def mul(self, x: Expr, y: Expr) -> Expr:
-        """x * y; zero where one of them is the number zero."""
+        """X * y; zero where one of them is the number zero."""
         if not isinstance(x, Node):
             x, y = y, x
         if not isinstance(y, Node):
@@ -229,7 +229,7 @@ class Graph:
         return self._node("mul", (self.constant(factor).index, x.index))
 
     def div(self, x: Expr, y: Expr) -> Expr:
-        """x / y."""
+        """X / y."""
         if not isinstance(y, Node):
             return self.mul(x, 1.0 / float(y))
         if not isinstance(x, Node):
@@ -254,7 +254,7 @@ class Graph:
         return self._node(op, tuple(self.as_node(a).index for a in args))
 
     def select(self, condition: Node, x: Expr, y: Expr) -> Expr:
-        """x where the condition holds, y elsewhere; NaN in the other one does not leak."""
+        """X where the condition holds, y elsewhere; NaN in the other one does not leak."""
         x, y = self.as_node(x), self.as_node(y)
         return x if x is y else self._node("select", (condition.index, x.index, y.index))
 
@@ -290,7 +290,7 @@ def maximum(x: Expr, y: Expr) -> Expr:
 
 
 def clip(x: Expr, low: Expr, high: Expr) -> Expr:
-    """x within low and high."""
+    """X within low and high."""
     return minimum(maximum(x, low), high)
 
 
@@ -321,14 +321,14 @@ def negated(x: Any) -> Any:
 
 
 def select(condition: Any, x: Expr, y: Expr) -> Expr:
-    """x where the condition holds, y elsewhere."""
+    """X where the condition holds, y elsewhere."""
     if isinstance(condition, (bool, np.bool_)):
         return x if condition else y
     return condition.graph.select(condition, x, y)
 
 
 def square(x: Expr) -> Expr:
-    """x * x."""
+    """X * x."""
     return x * x
 
 
