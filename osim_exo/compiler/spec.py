@@ -137,7 +137,12 @@ class Body(Config):
 
 
 class Coordinate(Config):
-    """A generalised coordinate; its speed is its rate."""
+    """A generalised coordinate.
+
+    Its speed is its rate, except for the three rotations of a ball or free joint: their values are
+    body-fixed x, y, z angles, their speeds the angular velocity of the child frame in the parent
+    frame, in the parent frame's axes.
+    """
 
     name: str
     path: str
@@ -324,8 +329,8 @@ class CoordinateActuator(Config):
     path: str
     coordinate: str
     optimal_force: float
-    min_control: float
-    max_control: float
+    min_control: float | None = Field(default=None, description="None: no limit")
+    max_control: float | None = Field(default=None, description="None: no limit")
     activation_time: float | None = Field(default=None, gt=0.0, description="s")
 
 
@@ -340,8 +345,8 @@ class TorqueActuator(Config):
     axis: Vec3
     axis_in_ground: bool
     optimal_force: float
-    min_control: float
-    max_control: float
+    min_control: float | None = Field(default=None, description="None: no limit")
+    max_control: float | None = Field(default=None, description="None: no limit")
 
 
 Actuator = Annotated[CoordinateActuator | TorqueActuator, Field(discriminator="kind")]
