@@ -20,8 +20,8 @@ from osim_exo.env import GaitEnv
 from osim_exo.errors import MissingExtraError
 from osim_exo.files import write_json
 from osim_exo.models import HipExo, ModelConfig
+from osim_exo.models.recipe import load_opensim
 from osim_exo.physics import OpenSimPhysics
-from osim_exo.physics.recipe import load_opensim
 
 Array = npt.NDArray[np.float64]
 

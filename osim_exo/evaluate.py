@@ -17,9 +17,9 @@ from osim_exo.control.base import Controller
 from osim_exo.errors import InputError
 from osim_exo.inverse import FEET, as_config, differentiate, inverse_dynamics, measured_trial
 from osim_exo.models import ModelConfig
+from osim_exo.models.recipe import load_opensim
 from osim_exo.names import Condition
 from osim_exo.physics import OpenSimPhysics, StartState
-from osim_exo.physics.recipe import load_opensim
 from osim_exo.trial import Array, Trial
 from osim_exo.walking import WalkingBatch
 

@@ -13,8 +13,8 @@ import numpy as np
 from osim_exo.errors import DataError, InputError, MissingExtraError, ModelError
 from osim_exo.io import read_measured
 from osim_exo.models import ModelConfig
+from osim_exo.models.recipe import load_opensim
 from osim_exo.names import SIDES
-from osim_exo.physics.recipe import load_opensim
 from osim_exo.trial import Array, Channels, Trial, TrialInfo
 
 FEET: Mapping[str, str] = {"r": "calcn_r", "l": "calcn_l"}

@@ -1,5 +1,6 @@
 """Stepped physics: one interface, OpenSim behind it, in this process or in several."""
 
+from osim_exo.models.recipe import ModelFile, ModelRecipe
 from osim_exo.physics.base import (
     FallLimits,
     Physics,
@@ -11,7 +12,6 @@ from osim_exo.physics.base import (
 )
 from osim_exo.physics.opensim import OpenSimPhysics
 from osim_exo.physics.pool import PhysicsPool
-from osim_exo.physics.recipe import ModelFile, ModelRecipe
 
 __all__ = [
     "FallLimits",

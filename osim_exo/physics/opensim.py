@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from osim_exo.device import DeviceDynamics, DeviceLimits
 from osim_exo.errors import InputError, ModelError, SimulationError, check_option
+from osim_exo.models.recipe import ModelRecipe, as_recipe, load_opensim
 from osim_exo.physics.base import (
     Array,
     Mask,
@@ -20,7 +21,6 @@ from osim_exo.physics.base import (
 )
 from osim_exo.physics.layout import ModelLayout, device_limits
 from osim_exo.physics.placement import Placement
-from osim_exo.physics.recipe import ModelRecipe, as_recipe, load_opensim
 
 Mode = Literal["fixed", "manager"]
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from osim_exo.device import DeviceState
 from osim_exo.errors import InputError, OsimExoError, SimulationError, check_option
+from osim_exo.models.recipe import ModelRecipe, as_recipe
 from osim_exo.physics.base import (
     Array,
     Mask,
@@ -21,7 +22,6 @@ from osim_exo.physics.base import (
     StartState,
     checked_input,
 )
-from osim_exo.physics.recipe import ModelRecipe, as_recipe
 from osim_exo.physics.worker import Facts, Readings, rebuilt, work
 
 START_TIMEOUT = 300.0

@@ -10,9 +10,9 @@ import numpy as np
 
 from osim_exo import errors
 from osim_exo.errors import OsimExoError, SimulationError
+from osim_exo.models.recipe import ModelRecipe
 from osim_exo.physics.base import Array, Mask, PhysicsNames
 from osim_exo.physics.opensim import OpenSimPhysics
-from osim_exo.physics.recipe import ModelRecipe
 
 
 @dataclass(frozen=True)

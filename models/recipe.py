@@ -1,4 +1,4 @@
-"""Where a physics gets its model from: a recipe that any process can carry out."""
+"""Where a model comes from: a recipe that any process can carry out."""
 
 from __future__ import annotations
 
