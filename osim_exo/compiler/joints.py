@@ -64,7 +64,6 @@ class JointMotion:
     angular, linear : (3, n) array; angular velocity, and velocity of the child's origin, per unit
         speed of each coordinate
     angular_bias, linear_bias : (3,) array; accelerations where all speeds' rates are zero
-    rates : rate of every coordinate; its speed, except in ball and free joints
     planar_angle : angle about z, if all that the joint does is turn about z; else None
     """
 
@@ -74,7 +73,6 @@ class JointMotion:
     linear: Exprs
     angular_bias: Exprs
     linear_bias: Exprs
-    rates: tuple[Expr, ...]
     planar_angle: Expr | None
 
 
@@ -164,7 +162,6 @@ def motion(
         linear,
         angular_bias,
         turned @ bias - cross(angular_bias, lever) - cross(omega, cross(omega, lever)),
-        _rates(joint, q, u),
         _planar_angle(rotations, parent, child),
     )
 
@@ -267,7 +264,8 @@ def _simbody_omega(columns: Exprs, u: Sequence[Expr], i: int) -> Exprs:
     return total
 
 
-def _rates(joint: Joint, q: Sequence[Expr], u: Sequence[Expr]) -> tuple[Expr, ...]:
+def joint_rates(joint: Joint, q: Sequence[Expr], u: Sequence[Expr]) -> tuple[Expr, ...]:
+    """Rates of a joint's coordinates: its speeds, except in ball and free joints."""
     if joint.kind not in ("ball", "free"):
         return tuple(u)
     # Body-fixed x-y-z angles from the angular velocity in the parent's frame.

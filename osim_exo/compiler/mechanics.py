@@ -25,7 +25,7 @@ from osim_exo.compiler.expression import (
     vector,
     zeros,
 )
-from osim_exo.compiler.joints import motion, turn
+from osim_exo.compiler.joints import joint_rates, motion, turn
 from osim_exo.compiler.spec import Frame
 from osim_exo.compiler.topology import RigidBody, Topology
 from osim_exo.errors import ModelError
@@ -111,7 +111,6 @@ class Mechanics:
         self.constraints: dict[int, Constraint] = {}
         self._hold()
         self._couple()
-        self.rates = self.u.copy()
         self.bodies: list[BodyMotion] = []
         for i, rigid in enumerate(topology.bodies):
             body = self._move(rigid, simbody_bias)
@@ -157,8 +156,6 @@ class Mechanics:
             self.u[columns],
             simbody_bias,
         )
-        for k, rate in zip(columns, j.rates):
-            self.rates[k] = rate
         u = vector(*self.u[columns])
         if rigid.parent < 0:
             rotation = _flat(j.planar_angle) if j.planar_angle is not None else j.rotation
@@ -193,6 +190,14 @@ class Mechanics:
             cross(w, cross(w, lever)) + 2.0 * cross(w, sliding) + carried @ j.linear_bias,
             angle,
         )
+
+    def rates_at(self, u: Exprs) -> Exprs:
+        """Rates of all coordinates for some speeds, at the mechanics' coordinates."""
+        found = u.copy()
+        for rigid in self.topology.bodies:
+            columns = list(rigid.columns)
+            found[columns] = vector(*joint_rates(rigid.joint, self.q[columns], u[columns]))
+        return found
 
     def station(self, frame: Frame, location: Sequence[Expr] = (0.0, 0.0, 0.0)) -> Station:
         """A point given in a frame, as a point of its rigid body."""
