@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,6 +165,31 @@ def read_polynomials(path: Path) -> list[Polynomial]:
         ]
 
 
+def polynomial_path(
+    model: osim.Model, coordinates: Sequence[str], coefficients: Array, order: int
+) -> osim.FunctionBasedPath:
+    """A path whose length is a polynomial of the named coordinates; moment arms follow from it.
+
+    Parameters
+    ----------
+    model : connected model that has the coordinates
+    coordinates : full names
+    coefficients : (n_term,) m, in the order of `exponents`
+    order : largest sum of exponents
+    """
+    path = osim.FunctionBasedPath()
+    path.setName("path")
+    for coordinate in coordinates:
+        component = model.getCoordinateSet().get(coordinate)
+        path.appendCoordinatePath(component.getAbsolutePathString())
+    path.setLengthFunction(
+        osim.MultivariatePolynomialFunction(
+            osim.Vector.createFromMat(coefficients), len(coordinates), order
+        )
+    )
+    return path
+
+
 def use_polynomials(model: osim.Model, fits: list[Polynomial], length_scale: float = 1.0) -> None:
     """Replace the geometry paths of both sides by polynomial paths, in place.
 
@@ -179,17 +205,11 @@ def use_polynomials(model: osim.Model, fits: list[Polynomial], length_scale: flo
             name = f"{f.muscle}_{side}"
             if model.getMuscles().getIndex(name) < 0:
                 raise ModelError(f"The model has no muscle '{name}' for its polynomial path.")
-            path = osim.FunctionBasedPath()
-            path.setName("path")
-            for coordinate in f.coordinates:
-                component = model.getCoordinateSet().get(f"{coordinate}_{side}")
-                path.appendCoordinatePath(component.getAbsolutePathString())
-            path.setLengthFunction(
-                osim.MultivariatePolynomialFunction(
-                    osim.Vector.createFromMat(length_scale * f.coefficients),
-                    len(f.coordinates),
-                    f.order,
-                )
+            path = polynomial_path(
+                model,
+                [f"{coordinate}_{side}" for coordinate in f.coordinates],
+                length_scale * f.coefficients,
+                f.order,
             )
             model.getMuscles().get(name).set_path(path)
     model.finalizeFromProperties()  # forget the pointers into the old paths before connecting
