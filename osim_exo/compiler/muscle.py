@@ -47,8 +47,10 @@ TENDON_SCALE, TENDON_SHIFT = 0.2, 0.2
 TENDON_FORCE_FLOOR = -0.15
 """Least normalised tendon force that is used: at -0.2 the tendon's length is minus infinity."""
 
-VELOCITY_EXPONENT_LIMIT = 40.0
-"""Bound on the exponent of the inverse force-velocity curve: beyond 1e16 optimal lengths/s."""
+VELOCITY_EXPONENT_LIMIT = 10.0
+"""Beyond this exponent, at 1300 times the largest contraction velocity, the inverse force-velocity
+curve goes on straight: from a state far off equilibrium the implicit step then needs few steps
+back instead of thousands, and nothing overflows."""
 
 LEAST_DIVISOR = 0.5
 """Lower bound of 1 - h df/dft in the tendon's implicit step, which keeps its damping positive."""
@@ -162,10 +164,13 @@ def force_velocity(velocity: Expr) -> tuple[Expr, Expr]:
 def inverse_force_velocity(multiplier: Expr) -> tuple[Expr, Expr]:
     """Normalised fibre velocity of a force-velocity multiplier, and its derivative."""
     d1, d2, d3, d4 = FORCE_VELOCITY
-    z = clip((multiplier - d4) / d1, -VELOCITY_EXPONENT_LIMIT, VELOCITY_EXPONENT_LIMIT)
-    up = exp(z)
+    z = (multiplier - d4) / d1
+    near = clip(z, -VELOCITY_EXPONENT_LIMIT, VELOCITY_EXPONENT_LIMIT)
+    up = exp(near)
     down = 1.0 / up
-    return (0.5 / d2) * (up - down) - d3 / d2, (0.5 / (d1 * d2)) * (up + down)
+    slope = 0.5 * (up + down)
+    value = 0.5 * (up - down) + slope * (z - near)
+    return (value - d3) / d2, slope / (d1 * d2)
 
 
 def passive_force_length(muscle: Muscle, length: Expr) -> tuple[Expr, Expr]:
