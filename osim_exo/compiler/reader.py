@@ -191,20 +191,23 @@ def spec_of(source: ModelRecipe | str | Path) -> spec.ModelSpec:
     DataError
         The report beside the file is damaged.
     """
+    return model_and_spec(source)[1]
+
+
+def model_and_spec(source: ModelRecipe | str | Path) -> tuple[osim.Model, spec.ModelSpec]:
+    """The model that a source makes, and its spec; as `spec_of`."""
     recipe = ModelConfig(name=source) if source in available() else as_recipe(source)
     name = recipe.name if isinstance(recipe, ModelConfig) else ""
-    file = Path(name) if name not in available() and name else getattr(recipe, "path", None)
+    file = getattr(recipe, "path", Path(name) if name and name not in available() else None)
     model = recipe.build()
-    if isinstance(recipe, ModelConfig) and name in available():
-        ranges = _shipped_ranges(model)
-    else:
-        ranges = {} if file is None else ranges_beside(Path(file))
-    return read(
+    ranges = _shipped_ranges(model) if file is None else ranges_beside(Path(file))
+    found = read(
         model,
         path_ranges=ranges,
         slow_fractions=getattr(recipe, "slow_fractions", {}),
-        file=Path(file).name if file is not None else name,
+        file=name if file is None else Path(file).name,
     )
+    return model, found
 
 
 def _shipped_ranges(model: Any) -> PathRanges:
