@@ -444,7 +444,9 @@ def _chain(graph: Graph, node: Node, rates: list[Expr]) -> Expr:
     if node.op == "select":
         return select(args[0], rates[1], rates[2])
     if node.op in ("min", "max"):
-        first = less(x, values[1]) if node.op == "min" else less(values[1], x)
+        # Where both are equal the variable counts, not the bound that it has just reached.
+        compare = less if args[0].op == "const" else less_equal
+        first = compare(x, values[1]) if node.op == "min" else compare(values[1], x)
         return select(first, dx, rates[1])
     slope = {
         "neg": lambda: -1.0,
