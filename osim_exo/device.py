@@ -80,6 +80,60 @@ class DeviceState:
     torque: Array
 
 
+@dataclass(frozen=True)
+class LagWeights:
+    """A transport delay and a first-order lag, exact for commands that are held over steps.
+
+    With commands c and k counting steps, the lag's output obeys
+    y[k] = keep y[k-1] + older c[k - whole - 1] + newer c[k - whole].
+
+    Attributes
+    ----------
+    whole : whole steps of the delay
+    keep, older, newer : shares
+    """
+
+    whole: npt.NDArray[np.intp]
+    keep: Array
+    older: Array
+    newer: Array
+
+    @classmethod
+    def of(cls, delay: npt.ArrayLike, bandwidth_hz: npt.ArrayLike, dt: float) -> LagWeights:
+        """Weights of drives; the arrays broadcast.
+
+        Parameters
+        ----------
+        delay : s
+        bandwidth_hz : corner frequency of the lag, Hz
+        dt : step, s
+        """
+        late, corner = np.broadcast_arrays(
+            np.asarray(delay, dtype=float), np.asarray(bandwidth_hz, dtype=float)
+        )
+        whole, rest = _split_delay(late, dt)
+        rate = 2.0 * math.pi * corner
+        keep = np.exp(-rate * dt)
+        # For the first `rest` of the step the lag still sees the command before.
+        remaining = np.exp(-rate * (dt - rest))
+        return cls(whole, keep, remaining - keep, 1.0 - remaining)
+
+    def held(self, n_hold: int) -> Array:
+        """What commands that are held over `n_hold` steps add to the lag's output.
+
+        Returns
+        -------
+        (n_back, n_hold, ...) array
+            Weight, in each of the next `n_hold` steps, of the command that was given 0, 1, ...
+            holds ago; 0 is the one that begins now.
+        """
+        step = np.arange(n_hold).reshape(-1, *(1,) * self.whole.ndim)
+        newer = -((step - self.whole) // n_hold)
+        older = -((step - self.whole - 1) // n_hold)
+        back = np.arange(int(older.max()) + 1).reshape(-1, *(1,) * newer.ndim)
+        return np.asarray((back == newer) * self.newer + (back == older) * self.older)
+
+
 class DeviceDynamics:
     """Delivered torque of `n_joint` drives in `n_env` environments.
 
@@ -116,12 +170,11 @@ class DeviceDynamics:
         self.limits = limits
         self.dt = float(dt)
         self.shape = (int(n_env), int(n_joint))
-        self._n_delay, rest = _split_delay(limits.delay_s, self.dt)
-        time_constant = limits.time_constant
-        self._keep = math.exp(-self.dt / time_constant)
-        # For the first `rest` of the step the lag still sees the command before.
-        remaining = math.exp(-(self.dt - rest) / time_constant)
-        self._older, self._newer = remaining - self._keep, 1.0 - remaining
+        lag = LagWeights.of(limits.delay_s, limits.bandwidth_hz, self.dt)
+        self._n_delay = int(lag.whole)
+        self._keep, self._older, self._newer = (
+            float(weight) for weight in (lag.keep, lag.older, lag.newer)
+        )
         self.reset()
 
     def reset(self, environments: npt.ArrayLike | None = None) -> None:
@@ -226,8 +279,10 @@ def _bounded(values: Array, bound: Array | float) -> Array:
     return np.asarray(np.minimum(np.maximum(values, -bound), bound))
 
 
-def _split_delay(delay: float, dt: float) -> tuple[int, float]:
-    """Whole steps in a delay, and the rest in s; rounding errors of the division do not count."""
+def _split_delay(delay: Array, dt: float) -> tuple[npt.NDArray[np.intp], Array]:
+    """Whole steps in delays, and the rest in s; rounding errors of the division do not count."""
     steps = delay / dt
-    whole = round(steps) if abs(steps - round(steps)) < 1e-9 * max(1.0, steps) else int(steps)
-    return whole, max(0.0, delay - whole * dt)
+    nearest = np.round(steps)
+    close = np.abs(steps - nearest) < 1e-9 * np.maximum(1.0, steps)
+    whole = np.where(close, nearest, np.floor(steps))
+    return whole.astype(np.intp), np.maximum(0.0, delay - whole * dt)
