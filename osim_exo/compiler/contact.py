@@ -1,7 +1,7 @@
 """Contact of a sphere with the ground: OpenSim's SmoothSphereHalfSpaceForce as expressions.
 
 Hertz stiffness and Hunt-Crossley dissipation, made smooth, with friction that is smooth in the
-slip velocity (Serrancoli et al. 2019, IEEE Trans Neural Syst Rehabil Eng 27:1580-1588).
+slip velocity (Serrancoli et al. 2019, IEEE Trans Neural Syst Rehabil Eng 27:1597-1605).
 """
 
 from __future__ import annotations
