@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from osim_exo.analysis.metabolics import BhargavaOptions, Smoothing, UmbergerOptions
+from osim_exo.analysis.metabolics import MODELS, BhargavaOptions, Smoothing, UmbergerOptions
 from osim_exo.compiler.expression import (
     Expr,
     both,
@@ -31,6 +31,7 @@ from osim_exo.compiler.expression import (
 )
 from osim_exo.compiler.muscle import MuscleState
 from osim_exo.compiler.spec import Muscle
+from osim_exo.errors import check_option
 from osim_exo.trial import MuscleParameters
 
 MUSCLE_DENSITY = MuscleParameters.density
@@ -83,6 +84,33 @@ class MetabolicRates:
 def muscle_mass(muscle: Muscle, max_force: Expr) -> Expr:
     """Mass of a muscle from its force, specific tension and fibre length, kg."""
     return max_force * (MUSCLE_DENSITY * muscle.optimal_fibre_length / muscle.specific_tension)
+
+
+def rate(
+    model: str,
+    muscle: Muscle,
+    state: MuscleState,
+    excitation: Expr,
+    activation: Expr,
+    max_force: Expr,
+) -> Expr:
+    """Metabolic power of a muscle by one model at its defaults, W.
+
+    Parameters
+    ----------
+    model : ``bhargava2004`` or ``umberger2010``
+    muscle, state, excitation, activation, max_force : as in `MetabolicInput`; the mass follows
+        from the force
+
+    Raises
+    ------
+    InputError
+        The model is unknown.
+    """
+    check_option("metabolic model", model, MODELS)
+    mass = muscle_mass(muscle, max_force)
+    given = MetabolicInput(muscle, state, excitation, activation, max_force, mass)
+    return (bhargava2004(given) if model == "bhargava2004" else umberger2010(given)).total
 
 
 def bhargava2004(given: MetabolicInput, options: BhargavaOptions | None = None) -> MetabolicRates:

@@ -13,6 +13,7 @@ from osim_exo.compiler.expression import Graph
 from osim_exo.compiler.muscle import MuscleState, rigid_state
 from osim_exo.compiler.program import Program
 from osim_exo.compiler.spec import Constant, FunctionPath, Muscle
+from osim_exo.errors import InputError
 from osim_exo.trial import Array, MuscleParameters
 from tests.compiler.bench_model import BenchModel, relative_error
 from tests.compiler.test_muscle import KINDS, muscles_of, random_states, slider_model
@@ -148,6 +149,11 @@ def test_the_mass_is_that_of_the_analysis_and_follows_the_force() -> None:
     assert metabolics.muscle_mass(MUSCLE, 750.0) == pytest.approx(0.5 * PARAMETERS.mass)
 
 
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(InputError, match="hill1938"):
+        metabolics.rate("hill1938", MUSCLE, None, 0.5, 0.5, 1500.0)  # type: ignore[arg-type]
+
+
 SHARES = {"plain": 0.3, "pennate": 0.55, "wide": 0.8, "active_only": 0.1, "stiff_passive": 0.5}
 
 
@@ -187,6 +193,12 @@ def test_rates_equal_opensims_components(smoothing: Any) -> None:
         "bhargava": [metabolics.bhargava2004(g, options).total for g in given],
         "umberger": [metabolics.umberger2010(g).total for g in given],
     }
+    if smoothing == "none":
+        for model in ("bhargava2004", "umberger2010"):
+            outputs[model[:8]] = [
+                metabolics.rate(model, g.muscle, g.state, g.excitation, g.activation, g.max_force)
+                for g in given
+            ]
     inputs = random_states(40, n, 3)
     excitations = np.random.default_rng(4).uniform(0.01, 1.0, (40, n))
     found = bench.run(outputs, **inputs, e=excitations)
