@@ -21,6 +21,13 @@ EMITTER_VERSION = 1
 ENTRY = "run"
 """Name of the compiled function: (first block, end block, repeats, table of groups, scratch)."""
 
+WINDOW = 256
+"""Vectors that one pointer serves, half of them below it.
+
+Distances up to 128 vectors fit into one byte of an x86 instruction. Those with four bytes were
+measured to run at half the rate or less.
+"""
+
 _BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARE = {"lt": "olt", "le": "ole", "eq": "oeq"}
 _CONDITIONS = frozenset({"lt", "le", "eq", "and", "or", "not"})
@@ -37,7 +44,7 @@ class Options:
     level : LLVM's effort when it selects and schedules instructions, 0 to 3
     """
 
-    piece: int = 0
+    piece: int = 1000
     tile: int = 1
     level: int = 2
 
@@ -83,27 +90,29 @@ class _Emitter:
         self.partners = schedule.sincos_partners(program)
         self.pieces = schedule.pieces(program, options.piece)
         self.places: dict[int, list[tuple[str, int]]] = {}
-        self.slots = schedule.crossing(program, self.pieces)
+        self.slots, self.scratch = schedule.crossing(program, self.pieces)
         self.carried: list[tuple[int, str, int]] = []
-        self.scratch = len(self.slots)
         self._place_outputs()
-        names = [f"%g{k}" for k in range(len(self.groups))] + ["%scratch"]
-        self.signature = ", ".join(f"ptr noalias {name}" for name in names)
-        self.arguments = names
+        sizes = [self._size(group) for group in self.groups]
+        self.windows = [
+            *((f"g{k}", w) for k, size in enumerate(sizes) for w in range(_windows(size))),
+            *(("s", w) for w in range(_windows(self.scratch))),
+        ]
+        self.signature = ", ".join(f"ptr noalias %{array}.{w}" for array, w in self.windows)
 
     def _place_outputs(self) -> None:
         """Where registers are kept: output arrays, and scratch for what is fed back."""
         for register, slot in self.slots.items():
-            self.places[register] = [("%scratch", slot)]
+            self.places[register] = [("s", slot)]
         for group, registers in self.program.outputs.items():
             target = self.program.feedback.get(group)
             for k, register in enumerate(registers):
                 if target is None:
-                    place = (f"%g{self.groups.index(group)}", k)
+                    place = (f"g{self.groups.index(group)}", k)
                 else:
                     # Inputs are still read when the first outputs are known: they wait in scratch.
-                    place = ("%scratch", self.scratch)
-                    self.carried.append((self.scratch, f"%g{self.groups.index(target)}", k))
+                    place = ("s", self.scratch)
+                    self.carried.append((self.scratch, f"g{self.groups.index(target)}", k))
                     self.scratch += 1
                 self.places.setdefault(register, []).append(place)
 
@@ -155,8 +164,8 @@ class _Emitter:
             return w.constant(instruction.value)  # type: ignore[arg-type]
         if instruction.op == "input":
             group, position = instruction.value  # type: ignore[misc]
-            return w.load(f"%g{self.groups.index(group)}", int(position))
-        found = w.load("%scratch", self.slots[register])
+            return w.load(*_address(f"g{self.groups.index(group)}", int(position)))
+        found = w.load(*_address("s", self.slots[register]))
         if instruction.op in _CONDITIONS:
             return w.compare("une", found, w.constant(0.0))
         return found
@@ -166,14 +175,14 @@ class _Emitter:
         places = self.places.get(register, ())
         if places and self.program.code[register].op in _CONDITIONS:
             text = w.select(text, w.constant(1.0), w.constant(0.0))
-        for pointer, position in places:
-            w.store(text, pointer, position)
+        for array, position in places:
+            w.store(text, *_address(array, position))
 
     def _carry(self) -> str:
         """The function that makes fed-back outputs the next repeat's inputs."""
         w = VectorWriter(self.dtype, self.width)
-        for slot, pointer, position in self.carried:
-            w.store(w.load("%scratch", slot), pointer, position)
+        for slot, array, position in self.carried:
+            w.store(w.load(*_address("s", slot)), *_address(array, position))
         return self._function("carry", w.lines)
 
     def _entry(self) -> str:
@@ -198,23 +207,43 @@ class _Emitter:
         """Call a function for the blocks of a tile."""
         loops.open(f"{function}.block", "%tile", "%tile.end")
         block = f"%{function}.block"
-        pointers = []
+        starts = {}
         for k, group in enumerate(self.groups):
-            size = self.program.inputs.get(group, len(self.program.outputs.get(group, ())))
             at = block
             if group in self.program.streamed:
                 loops.line(f"%{function}.set{k} = mul i64 {block}, %repeats")
                 loops.line(f"%{function}.turn{k} = add i64 %{function}.set{k}, %repeat")
                 at = f"%{function}.turn{k}"
-            pointers.append(loops.offset(f"{function}.g{k}", f"%base{k}", at, self._bytes(size)))
+            size = self._bytes(self._size(group))
+            starts[f"g{k}"] = loops.offset(f"{function}.g{k}", f"%base{k}", at, size)
         loops.line(f"%{function}.lane = sub i64 {block}, %tile")
-        scratch = self._bytes(self.scratch)
-        pointers.append(loops.offset(f"{function}.s", "%scratch", f"%{function}.lane", scratch))
-        loops.line(f"call void @{function}({', '.join(f'ptr {p}' for p in pointers)})")
+        size = self._bytes(self.scratch)
+        lane = f"%{function}.lane"
+        starts["s"] = loops.offset(f"{function}.s", "%scratch", lane, size)
+        pointers = []
+        for array, window in self.windows:
+            name = f"%{function}.{array}.{window}"
+            start = self._bytes(WINDOW * window + WINDOW // 2)
+            loops.line(f"{name} = getelementptr i8, ptr {starts[array]}, i64 {start}")
+            pointers.append(f"ptr {name}")
+        loops.line(f"call void @{function}({', '.join(pointers)})")
         loops.close(f"{function}.block", 1)
+
+    def _size(self, group: str) -> int:
+        return self.program.inputs.get(group, len(self.program.outputs.get(group, ())))
 
     def _bytes(self, vectors: int) -> int:
         return vectors * self.width * bits(self.dtype) // 8
+
+
+def _windows(size: int) -> int:
+    return -(-size // WINDOW)
+
+
+def _address(array: str, position: int) -> tuple[str, int]:
+    """The pointer into an array that is nearest to a position, and the distance from it."""
+    window, place = divmod(position, WINDOW)
+    return f"%{array}.{window}", place - WINDOW // 2
 
 
 class _Loops:

@@ -40,12 +40,30 @@ def pieces(program: Program, size: int) -> list[list[int]]:
     return found
 
 
-def crossing(program: Program, parts: list[list[int]]) -> dict[int, int]:
-    """Registers that another piece than their own needs, each with a place to keep it."""
+def crossing(program: Program, parts: list[list[int]]) -> tuple[dict[int, int], int]:
+    """Registers that another piece than their own needs, each with a place to keep it.
+
+    Returns
+    -------
+    places, size
+        place of each register, and how many places there are: one is used again when no later
+        piece needs its value
+    """
     home = {register: k for k, part in enumerate(parts) for register in part}
-    found: dict[int, int] = {}
+    last: dict[int, int] = {}
     for register, k in home.items():
         for argument in program.code[register].args:
             if home.get(argument, k) != k:
-                found.setdefault(argument, len(found))
-    return found
+                last[argument] = max(k, last.get(argument, 0))
+    places: dict[int, int] = {}
+    free: list[int] = []
+    size = 0
+    for k, part in enumerate(parts):
+        for register in part:
+            if register in last:
+                if not free:
+                    free.append(size)
+                    size += 1
+                places[register] = free.pop()
+        free.extend(place for register, place in places.items() if last[register] == k)
+    return places, size
