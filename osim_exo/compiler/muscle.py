@@ -52,6 +52,9 @@ VELOCITY_EXPONENT_LIMIT = 10.0
 curve goes on straight: from a state far off equilibrium the implicit step then needs few steps
 back instead of thousands, and nothing overflows."""
 
+LEAST_STRENGTH = 1e-9
+"""Least product of activation and force-length multiplier that a compliant tendon can pull on."""
+
 LEAST_DIVISOR = 0.5
 """Lower bound of 1 - h df/dft in the tendon's implicit step, which keeps its damping positive."""
 
@@ -124,7 +127,7 @@ class TendonStep:
 
     def end(self, speed_change: Expr) -> Expr:
         """Normalised tendon force at the end of the step, not below the floor."""
-        return _above_floor(self.force + self.gain * speed_change)
+        return _at_least(self.force + self.gain * speed_change, TENDON_FORCE_FLOOR)
 
 
 @dataclass(frozen=True)
@@ -255,14 +258,14 @@ def compliant_state(
     tendon_force : normalised by `max_force`; below the floor the floor is used
     """
     stiffness = tendon_stiffness(muscle)
-    force = _above_floor(tendon_force)
+    force = _at_least(tendon_force, TENDON_FORCE_FLOOR)
     stretch = log((force + TENDON_SHIFT) * (1.0 / TENDON_SCALE)) / stiffness + 1.0
     fibre, cosine = _fibre(muscle, length - slack_length * stretch)
     normalised = fibre / muscle.optimal_fibre_length
     fastest = muscle.max_contraction_velocity * muscle.optimal_fibre_length
     fl, fl_slope = active_force_length(muscle, normalised)
     fp, fp_slope = passive_force_length(muscle, normalised)
-    strength = activation * fl
+    strength = _at_least(activation * fl, LEAST_STRENGTH)
     fv = (force / cosine - fp) / strength
     v, v_slope = inverse_force_velocity(fv)
     along = v * fastest / cosine
@@ -274,7 +277,7 @@ def compliant_state(
     by_length = -cosine / (spring * muscle.optimal_fibre_length)
     by_cosine = -(width * width) / (spring * fibre * fibre * fibre)
     fv_change = (1.0 - force * by_cosine / cosine) / cosine - fp_slope * by_length
-    fv_change = fv_change / strength - fv * fl_slope * by_length / fl
+    fv_change = (fv_change - fv * activation * fl_slope * by_length) / strength
     along_change = (v_slope * fv_change * fastest - along * by_cosine) / cosine
 
     state = MuscleState(
@@ -380,6 +383,6 @@ def _fibre(muscle: Muscle, along: Expr) -> tuple[Expr, Expr]:
     return fibre, along / fibre
 
 
-def _above_floor(force: Expr) -> Expr:
+def _at_least(x: Expr, floor: float) -> Expr:
     # Not maximum(): which of two it gives where one is NaN is open, and NaN must stay visible.
-    return select(less(force, TENDON_FORCE_FLOOR), TENDON_FORCE_FLOOR, force)
+    return select(less(x, floor), floor, x)

@@ -303,6 +303,19 @@ def test_the_tendon_step_stays_finite_from_a_wild_start() -> None:
     assert np.abs(force - expected).max() < 0.05
 
 
+def test_a_compliant_muscle_without_activation_stays_finite() -> None:
+    bench, states, rates = compliant_bench()
+    n = len(KINDS)
+    outputs = {
+        "f": [s.fibre_velocity for s in states],
+        "end": [muscle.tendon_step(r, 0.002).end(0.0) for r in rates],
+    }
+    force = np.linspace(0.0, 2.0, 20)[:, None] * np.ones(n)
+    inputs = {"q": np.full((20, 1), 0.29), "u": np.zeros((20, 1)), "a": np.zeros((20, n))}
+    found = bench.run(outputs, **inputs, ft=force)
+    assert np.isfinite(found["f"]).all() and np.isfinite(found["end"]).all()
+
+
 def test_strength_and_slack_length_can_be_inputs() -> None:
     bench = BenchModel(slider_model({"plain": {}}))
     p = bench.inputs("p", 2)
