@@ -225,3 +225,19 @@ def checked_input(name: str, values: npt.ArrayLike | None, shape: tuple[int, int
             "environment, one column per name in `names`."
         )
     return array
+
+
+def sub_steps(control_dt: float, substep: float) -> int:
+    """Sub-steps of a control step; an `InputError` where the times do not fit together."""
+    if not (0.0 < substep <= control_dt <= 0.1):
+        raise InputError(
+            f"control_dt = {control_dt} s and substep = {substep} s were given; allowed is "
+            "0 < substep <= control_dt <= 0.1 s."
+        )
+    number = round(control_dt / substep)
+    if abs(number * substep - control_dt) > 1e-9 * control_dt:
+        raise InputError(
+            f"control_dt = {control_dt} s is no multiple of substep = {substep} s. Choose for "
+            f"instance substep = {control_dt / number:.6g} s."
+        )
+    return number

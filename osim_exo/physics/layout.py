@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -178,8 +179,19 @@ def _bounds(osim: Any, actuators: list[Any]) -> tuple[Array, Array]:
     return low, high
 
 
-def device_limits(recipe: object, given: DeviceLimits | None, layout: ModelLayout) -> DeviceLimits:
+def device_limits(
+    recipe: object,
+    given: DeviceLimits | None,
+    actuators: Sequence[str],
+    optimal_torque: Array,
+) -> DeviceLimits:
     """Limits of the worn device: those given, else those of the recipe's `exo`.
+
+    Parameters
+    ----------
+    recipe : what the model comes from
+    given : limits that the caller named
+    actuators, optimal_torque : names of the device's actuators, and what each can give, Nm
 
     Raises
     ------
@@ -189,12 +201,12 @@ def device_limits(recipe: object, given: DeviceLimits | None, layout: ModelLayou
     limits = given or getattr(getattr(recipe, "exo", None), "limits", None)
     if limits is None:
         raise ModelError(
-            f"The model has device actuators ({', '.join(layout.names.exo)}), but no limits were "
+            f"The model has device actuators ({', '.join(actuators)}), but no limits were "
             "given for them. Pass limits=DeviceLimits(...), or a recipe with its JointExo."
         )
-    if np.any(layout.optimal_torque < limits.max_torque * (1.0 - 1e-9)):
+    if np.any(optimal_torque < limits.max_torque * (1.0 - 1e-9)):
         raise ModelError(
             f"The device's maximum torque is {limits.max_torque:g} Nm, but the model's actuators "
-            f"reach {layout.optimal_torque.min():g} Nm. Attach the device with these limits."
+            f"reach {optimal_torque.min():g} Nm. Attach the device with these limits."
         )
     return DeviceLimits.model_validate(limits)

@@ -18,6 +18,7 @@ from osim_exo.physics.base import (
     PhysicsState,
     StartState,
     checked_input,
+    sub_steps,
 )
 from osim_exo.physics.layout import ModelLayout, device_limits
 from osim_exo.physics.placement import Placement
@@ -78,7 +79,7 @@ class OpenSimPhysics:
         if n_env < 1:
             raise InputError(f"n_env = {n_env} was given; at least 1 environment is needed.")
         self._mode, self._accuracy, self._on_failure = mode, accuracy, on_failure
-        self._n_sub = _sub_steps(control_dt, substep) if mode == "fixed" else 1
+        self._n_sub = sub_steps(control_dt, substep) if mode == "fixed" else 1
         self._n_env, self._control_dt = int(n_env), float(control_dt)
         self._osim = load_opensim()
         recipe = as_recipe(source)
@@ -90,7 +91,7 @@ class OpenSimPhysics:
         self._device: DeviceDynamics | None = None
         self._max_torque = 0.0
         if self.names.exo:
-            drive = device_limits(recipe, limits, self._layout)
+            drive = device_limits(recipe, limits, self.names.exo, self._layout.optimal_torque)
             self._max_torque = drive.max_torque
             dt = self._control_dt / self._n_sub
             self._device = DeviceDynamics(drive, dt, self._n_env, len(self.names.exo))
@@ -352,21 +353,6 @@ class OpenSimPhysics:
     def close(self) -> None:
         """Give back the integrators."""
         self._managers = [None] * self._n_env
-
-
-def _sub_steps(control_dt: float, substep: float) -> int:
-    if not (0.0 < substep <= control_dt <= 0.1):
-        raise InputError(
-            f"control_dt = {control_dt} s and substep = {substep} s were given; allowed is "
-            "0 < substep <= control_dt <= 0.1 s."
-        )
-    number = round(control_dt / substep)
-    if abs(number * substep - control_dt) > 1e-9 * control_dt:
-        raise InputError(
-            f"control_dt = {control_dt} s is no multiple of substep = {substep} s. Choose for "
-            f"instance substep = {control_dt / number:.6g} s."
-        )
-    return number
 
 
 def _refuse_constraints(model: Any, state: Any, layout: ModelLayout) -> None:

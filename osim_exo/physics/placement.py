@@ -38,13 +38,13 @@ class Placement:
         """
         layout, found = self._layout, self._layout.names
         y = np.tile(self.default, (n_env, 1))
-        _fill(y, "coordinate", start.coordinates, found.coordinates, layout.coordinates)
-        _fill(y, "coordinate", start.speeds, found.coordinates, layout.speeds)
+        fill(y, "coordinate", start.coordinates, found.coordinates, layout.coordinates)
+        fill(y, "coordinate", start.speeds, found.coordinates, layout.speeds)
         activations = dict(start.activations)
         if EVERY in activations:
             everywhere = activations.pop(EVERY)
             activations = {**dict.fromkeys(found.muscles, everywhere), **activations}
-        _fill(y, "muscle", activations, found.muscles, layout.activations)
+        fill(y, "muscle", activations, found.muscles, layout.activations)
         held = y[:, layout.activations]
         if np.any((held < 0.0) | (held > 1.0)):
             raise InputError("An activation outside 0 to 1 was given; activations are shares.")
@@ -98,13 +98,27 @@ class Placement:
         return np.asarray(self._state.getY().to_numpy(), dtype=float)
 
 
-def _fill(
+def fill(
     y: Array,
     kind: str,
     values: dict[str, npt.ArrayLike],
     names: tuple[str, ...],
     columns: npt.NDArray[np.intp],
 ) -> None:
+    """Put named values into the columns of state vectors, in place.
+
+    Parameters
+    ----------
+    y : (n_env, n_state) array
+    kind : what is named, for messages
+    values : by name: one number, or an (n_env,) array
+    names, columns : all names and where they lie
+
+    Raises
+    ------
+    InputError
+        A name is unknown, a value not finite or of the wrong length.
+    """
     for name, value in values.items():
         if name not in names:
             raise InputError(
