@@ -30,6 +30,7 @@ ENVIRONMENT = "OSIM_EXO_CACHE"
 
 _MAGIC = b"osim_exo kernel 1\n"
 _SUFFIX = ".kernel"
+_UNFINISHED = ".part"
 _HASH = 32
 
 
@@ -45,7 +46,11 @@ def folder() -> Path | None:
     given = os.environ.get(ENVIRONMENT)
     if given is not None:
         return Path(given).expanduser() if given else None
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        _tell(f"Compiled programs are not kept: {error} Name a folder in {ENVIRONMENT}.")
+        return None
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -62,12 +67,12 @@ def files() -> list[Path]:
 
 
 def clear() -> int:
-    """Delete all kept files; how many there were."""
-    count = 0
-    for path in files():
+    """Delete all kept files, and what an interrupted process left of one; how many were kept."""
+    place, found = folder(), files()
+    unfinished = list(place.glob(f"*{_UNFINISHED}")) if place is not None else []
+    for path in found + unfinished:
         path.unlink(missing_ok=True)
-        count += 1
-    return count
+    return len(found)
 
 
 @cache
@@ -169,7 +174,7 @@ def _write(path: Path, compiled: Kernel) -> None:
     beside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=path.stem, suffix=_UNFINISHED, dir=path.parent)
         beside = Path(name)
         with os.fdopen(handle, "wb") as stream:
             stream.write(encode(compiled))

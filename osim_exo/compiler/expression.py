@@ -21,7 +21,9 @@ Expr = Any
 Exprs = npt.NDArray[np.object_]
 """Array of expressions."""
 
-COMMUTATIVE = frozenset({"add", "mul", "min", "max", "eq", "and", "or"})
+COMMUTATIVE = frozenset({"add", "mul", "eq", "and", "or"})
+"""Operations whose arguments may be swapped; ``min`` and ``max`` treat a NaN by its place."""
+
 CONDITIONS = frozenset({"lt", "le", "eq", "and", "or", "not"})
 """Operations whose value is true or false; only `select` and each other take them."""
 
@@ -278,13 +280,13 @@ sin, cos, tanh = _unary("sin"), _unary("cos"), _unary("tanh")
 
 
 def minimum(x: Expr, y: Expr) -> Expr:
-    """The smaller of two."""
+    """The smaller of two; NaN where x is NaN, x where only y is."""
     graph = _graph(x, y)
     return min(float(x), float(y)) if graph is None else graph.binary("min", x, y)
 
 
 def maximum(x: Expr, y: Expr) -> Expr:
-    """The larger of two."""
+    """The larger of two; NaN where x is NaN, x where only y is."""
     graph = _graph(x, y)
     return max(float(x), float(y)) if graph is None else graph.binary("max", x, y)
 
@@ -448,7 +450,7 @@ def _chain(graph: Graph, node: Node, rates: list[Expr]) -> Expr:
         compare = less if args[0].op == "const" else less_equal
         first = compare(x, values[1]) if node.op == "min" else compare(values[1], x)
         return select(first, dx, rates[1])
-    slope = {
+    slopes: dict[str, Callable[[], Expr]] = {
         "neg": lambda: -1.0,
         "abs": lambda: select(less(x, 0.0), -1.0, 1.0),
         "sqrt": lambda: 0.5 / node,
@@ -457,8 +459,8 @@ def _chain(graph: Graph, node: Node, rates: list[Expr]) -> Expr:
         "sin": lambda: cos(x),
         "cos": lambda: -sin(x),
         "tanh": lambda: 1.0 - node * node,
-    }[node.op]
-    return slope() * dx
+    }
+    return slopes[node.op]() * dx
 
 
 def vector(*components: Expr) -> Exprs:

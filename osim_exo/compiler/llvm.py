@@ -287,7 +287,7 @@ def _compute(w: VectorWriter, instruction: Instruction, x: list[str]) -> str:
     if op in _COMPARE:
         return w.compare(_COMPARE[op], *x)
     if op in ("min", "max"):
-        return w.select(w.compare("olt" if op == "min" else "ogt", *x), *x)
+        return w.select(w.compare("olt" if op == "min" else "ogt", x[1], x[0]), x[1], x[0])
     if op in ("and", "or"):
         return w.logical(op, *x)
     if op == "not":

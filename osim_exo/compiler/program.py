@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from osim_exo.compiler.expression import Expr, Graph, Node
+from osim_exo.compiler.expression import CONDITIONS, Expr, Graph, Node
 from osim_exo.errors import DataError, InputError
 
 OPERATIONS = (
@@ -48,7 +49,7 @@ OPERATIONS = (
 
 FORMAT_VERSION = 1
 
-_NUMPY = {
+_NUMPY: dict[str, Callable[..., Any]] = {
     "neg": np.negative,
     "abs": np.abs,
     "sqrt": np.sqrt,
@@ -131,6 +132,7 @@ class Program:
         for index in order:
             node = graph.nodes[index]
             _check_input(node, inputs)
+            _check_conditions(graph, node)
             code.append(Instruction(node.op, tuple(register[a] for a in node.args), node.value))
         for target, source in (feedback or {}).items():
             if len(roots[target]) != inputs[source]:
@@ -248,7 +250,10 @@ class Program:
             elif op == "const":
                 code.append(Instruction(op, (), value))
             else:
-                code.append(Instruction(op, tuple(a for a in arg if a >= 0)))
+                found = tuple(a for a in arg if a >= 0)
+                if not found or max(found) >= len(code):
+                    raise ValueError(f"instruction {len(code)} uses what comes after it")
+                code.append(Instruction(op, found))
         outputs = {name: tuple(group) for name, group in head["outputs"]}
         return cls(inputs, outputs, tuple(code), dict(head["feedback"]), tuple(head["streamed"]))
 
@@ -275,6 +280,24 @@ def _check_input(node: Node, inputs: Mapping[str, int]) -> None:
             )
 
 
+def _check_conditions(graph: Graph, node: Node) -> None:
+    """Conditions and numbers are different things for a compiler: an `InputError` if mixed."""
+    wants = {
+        "and": (True, True),
+        "or": (True, True),
+        "not": (True,),
+        "select": (True, False, False),
+    }
+    expected = wants.get(node.op, (False,) * len(node.args))
+    for argument, condition in zip(node.args, expected):
+        if (graph.nodes[argument].op in CONDITIONS) != condition:
+            raise InputError(
+                f"Operation '{node.op}' takes '{graph.nodes[argument].op}' where it needs a "
+                f"{'condition' if condition else 'number'}. Make a number of a condition with "
+                "select(condition, 1.0, 0.0), and a condition of a number with less()."
+            )
+
+
 def _evaluate(
     instruction: Instruction,
     values: list[npt.NDArray[np.float64]],
@@ -287,8 +310,8 @@ def _evaluate(
         group, position = instruction.value  # type: ignore[misc]
         return arrays[group][:, int(position)]
     args = [values[a] for a in instruction.args]
-    if instruction.op == "min":  # as the compiled code: the second where they do not compare
-        return np.where(args[0] < args[1], args[0], args[1])
+    if instruction.op == "min":  # as the compiled code: the first where they do not compare
+        return np.where(args[1] < args[0], args[1], args[0])
     if instruction.op == "max":
-        return np.where(args[0] > args[1], args[0], args[1])
+        return np.where(args[1] > args[0], args[1], args[0])
     return np.asarray(_NUMPY[instruction.op](*args))
