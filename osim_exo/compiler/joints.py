@@ -101,6 +101,7 @@ class _Axis:
     value: Expr
     slope: list[Expr]
     curvature: list[list[Expr]]
+    driven: bool = True
 
     def rate(self, speeds: Sequence[Expr]) -> Expr:
         return dot(vector(*self.slope), vector(*speeds))
@@ -200,10 +201,9 @@ def _custom(graph: Graph, joint: Joint, q: Sequence[Expr]) -> tuple[list[_Axis],
     names = [c.name for c in joint.coordinates]
     symbols = [graph.symbol(f"{joint.name}/{name}") for name in names]
     found = []
-    for i, spec in enumerate(joint.axes):
-        axis = np.array(spec.axis)
-        if i < 3:
-            axis = axis / np.linalg.norm(axis)
+    for spec in joint.axes:
+        # OpenSim takes the direction only, of translations too.
+        axis = np.array(spec.axis) / np.linalg.norm(spec.axis)
         slope: list[Expr] = [0.0] * len(q)
         value: Expr = 0.0
         if spec.function is not None:
@@ -211,7 +211,7 @@ def _custom(graph: Graph, joint: Joint, q: Sequence[Expr]) -> tuple[list[_Axis],
             value, partials = functions.evaluate(spec.function, [symbols[k] for k in columns])
             for k, partial in zip(columns, partials):
                 slope[k] = slope[k] + partial
-        free = _Axis(axis, value, slope, _curvature(slope, symbols))
+        free = _Axis(axis, value, slope, _curvature(slope, symbols), bool(spec.coordinates))
         found.append(_substituted(free, dict(zip(symbols, q))))
     return found[:3], found[3:]
 
@@ -226,7 +226,7 @@ def _substituted(axis: _Axis, values: dict[Node, Expr]) -> _Axis:
     flat = [axis.value, *axis.slope, *(x for row in axis.curvature for x in row)]
     new = substitute(flat, values)
     rows = [new[1 + n + i * n : 1 + n + (i + 1) * n] for i in range(n)]
-    return _Axis(axis.axis, new[0], new[1 : 1 + n], rows)
+    return _Axis(axis.axis, new[0], new[1 : 1 + n], rows, axis.driven)
 
 
 def _angular(
@@ -234,13 +234,16 @@ def _angular(
 ) -> tuple[Exprs, Exprs]:
     """Angular velocity columns (3, n) and bias (3,) in the joint's parent frame."""
     n = len(u)
-    pose = constants(np.eye(3))
+    quirk = simbody_bias and joint.kind == "custom"
+    pose, seen = constants(np.eye(3)), constants(np.eye(3))
     axes, columns = [], zeros(3, n)
     for r in rotations:
         axes.append(pose @ constants(r.axis))
         pose = pose @ turn(r.axis, r.value)
-        columns = columns + np.outer(axes[-1], vector(*r.slope))
-    quirk = simbody_bias and joint.kind == "custom"
+        columns = columns + np.outer(seen @ constants(r.axis), vector(*r.slope))
+        if r.driven or not quirk:
+            # OpenSim's velocities leave out a constant rotation that no coordinate is listed for.
+            seen = seen @ turn(r.axis, r.value)
     bias, omega = zeros(3), zeros(3)
     for i, (r, axis) in enumerate(zip(rotations, axes)):
         rate = r.rate(u)

@@ -6,11 +6,8 @@ looks for them, and to which the two metabolic models are added.
 
 from __future__ import annotations
 
-import tempfile
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,24 +69,24 @@ class States:
 
 
 def with_muscles_in_force_set(model: osim.Model) -> osim.Model:
-    """A copy of a model, with forces that sit among its components moved to its ForceSet."""
+    """A copy of a model whose muscles are all in its ForceSet.
+
+    Those among its components stay there, switched off. The copy is not made through a file:
+    OpenSim writes the points of splines with six digits.
+    """
     model.finalizeConnections()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.osim"
-        model.printToXML(str(file))
-        document = ElementTree.parse(file)
-        root = document.getroot().find("Model")
-        if root is None:
-            raise ModelError(f"OpenSim printed no <Model> for '{model.getName()}'.")
-        components = root.find("components")
-        forces = root.find("ForceSet/objects")
-        if components is not None and forces is not None:
-            for part in list(components):
-                if part.tag == "DeGrooteFregly2016Muscle":
-                    components.remove(part)
-                    forces.append(part)
-        document.write(file)
-        return osim.Model(str(file))
+    copy = osim.Model(model)
+    copy.finalizeFromProperties()
+    for component in list(copy.getComponentsList()):
+        muscle = osim.Muscle.safeDownCast(component)
+        outside = muscle is not None and component.getOwner().getName() != "forceset"
+        if muscle is not None and outside and muscle.get_appliesForce():
+            twin = muscle.clone()
+            muscle.set_appliesForce(False)
+            copy.addForce(twin)
+    copy.finalizeFromProperties()
+    copy.finalizeConnections()
+    return copy
 
 
 class Oracle:
@@ -113,7 +110,7 @@ class Oracle:
         self.state = self.model.initSystem()
         columns = {c.name: c for c in spec.coordinates}
         coordinates = {c.getName(): c for c in self._found(osim.Coordinate)}
-        muscles = {m.getName(): m for m in self._found(osim.Muscle)}
+        muscles = {m.getName(): m for m in self._found(osim.Muscle) if m.get_appliesForce()}
         by_path = {a.getAbsolutePathString(): a for a in self._found(osim.Force)}
         contacts = {c.getName(): c for c in self._found(osim.SmoothSphereHalfSpaceForce)}
         forces = {f.getName(): f for f in self._found(osim.Force)}
@@ -180,7 +177,13 @@ class Oracle:
                 f"{a.getAbsolutePathString()}/activation" for a in self.lagged
             ],
         }
-        return {part: [self._position(path) for path in each] for part, each in paths.items()}
+        locked = [c for c in self.coordinates if c.getLocked(self.state)]
+        for coordinate in locked:  # a locked one cannot be written
+            coordinate.setLocked(self.state, False)
+        found = {part: [self._position(path) for path in each] for part, each in paths.items()}
+        for coordinate in locked:
+            coordinate.setLocked(self.state, True)
+        return found
 
     def _position(self, path: str) -> int:
         """Position of a state variable in the state vector, found by writing it."""
@@ -350,12 +353,16 @@ class Oracle:
         return found
 
     def equilibrium(self, states: States) -> Floats:
-        """Normalised tendon forces that hold the fibres still, (n, n_compliant)."""
+        """Normalised tendon forces that hold the fibres still, (n, n_compliant); NaN: none."""
         found = np.zeros((states.size, len(self.compliant)))
         for row in range(states.size):
             self.set(states, row)
             for k, muscle in enumerate(self.compliant):
-                muscle.computeEquilibrium(self.state)
+                try:
+                    muscle.computeEquilibrium(self.state)
+                except RuntimeError:  # slack or overstretched beyond what its search allows
+                    found[row, k] = np.nan
+                    continue
                 path = f"{muscle.getAbsolutePathString()}/normalized_tendon_force"
                 found[row, k] = self.model.getStateVariableValue(self.state, path)
         return found

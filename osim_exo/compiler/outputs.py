@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from osim_exo import names
 from osim_exo.compiler import metabolics, step
 from osim_exo.compiler.contact import ground_reaction
-from osim_exo.compiler.expression import Expr, Exprs, cross, dot, zeros
+from osim_exo.compiler.expression import Expr, Exprs, constants, cross, dot, zeros
 from osim_exo.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,10 +106,13 @@ def _rates(model: str) -> Output:
     return values
 
 
-def _total_mass(instant: Instant) -> Expr:
+def _total_mass(equations: Equations, instant: Instant) -> Expr:
+    """Mass of all bodies, kg; as in OpenSim also of those that are welded to the ground."""
     total: Expr = 0.0
     for body in instant.mechanics.bodies:
         total = total + body.mass
+    for part in equations.topology.grounded:
+        total = total + equations.spec.bodies[part.body].mass
     return total
 
 
@@ -115,7 +120,11 @@ def _mass_centre(equations: Equations, instant: Instant) -> Exprs:
     total = zeros(3)
     for body in instant.mechanics.bodies:
         total = total + body.mass * body.position + body.moment
-    return total * (1.0 / _total_mass(instant))
+    for part in equations.topology.grounded:
+        body_spec, place = equations.spec.bodies[part.body], part.place
+        centre = place.rotation @ np.array(body_spec.mass_centre) + place.translation
+        total = total + constants(body_spec.mass * centre)
+    return total * (1.0 / _total_mass(equations, instant))
 
 
 def _momentum(equations: Equations, instant: Instant) -> Exprs:
@@ -126,7 +135,7 @@ def _momentum(equations: Equations, instant: Instant) -> Exprs:
 
 
 def _mass_centre_velocity(equations: Equations, instant: Instant) -> Exprs:
-    return _momentum(equations, instant) * (1.0 / _total_mass(instant))
+    return _momentum(equations, instant) * (1.0 / _total_mass(equations, instant))
 
 
 def _kinetic_energy(equations: Equations, instant: Instant) -> list[Expr]:

@@ -113,14 +113,17 @@ def read(
     reader_joints.check_tree(joints, bodies)
     reader_joints.check_names([c for j in joints for c in j.coordinates])
     _check_rest(parts)
+    joints, couplers = reader_joints.hold_dependents(joints, _couplers(parts, state), model)
+    forces = _forces(model, parts, state, path_ranges or {}, slow_fractions or {})
+    reader_joints.check_fitted_paths(joints, forces["muscles"])
     return spec.ModelSpec(
         name=model.getName(),
         source=spec.Source(model_hash=digest, opensim_version=str(osim.GetVersion()), file=file),
         gravity=vec3(model.getGravity()),
         bodies=tuple(bodies),
         joints=tuple(joints),
-        couplers=_couplers(parts, state),
-        **_forces(model, parts, state, path_ranges or {}, slow_fractions or {}),
+        couplers=tuple(couplers),
+        **forces,
     )
 
 
@@ -128,7 +131,7 @@ def _cast(kind: Any, components: list[Any]) -> Iterator[Any]:
     return (found for found in map(kind.safeDownCast, components) if found is not None)
 
 
-def _couplers(components: list[Any], state: Any) -> tuple[spec.Coupler, ...]:
+def _couplers(components: list[Any], state: Any) -> list[spec.Coupler]:
     found = []
     for constraint in _cast(osim.Constraint, components):
         if not constraint.isEnforced(state):
@@ -136,7 +139,7 @@ def _couplers(components: list[Any], state: Any) -> tuple[spec.Coupler, ...]:
         if constraint.getConcreteClassName() != "CoordinateCouplerConstraint":
             raise refusal(constraint, *OTHER_CONSTRAINT)
         found.append(reader_joints.coupler(constraint))
-    return tuple(found)
+    return found
 
 
 def _forces(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import opensim as osim
 
 from osim_exo.compiler import spec
@@ -120,10 +121,30 @@ def _custom_axes(of: Any) -> tuple[spec.TransformAxis, ...]:
                 spec.TransformAxis(
                     axis=vec3(axis.get_axis()),
                     coordinates=tuple(names.get(i) for i in range(names.getSize())),
-                    function=function(axis.getFunction(), of) if axis.hasFunction() else None,
+                    function=_smooth(axis.getFunction(), of) if axis.hasFunction() else None,
                 )
             )
     return tuple(found)
+
+
+def _smooth(of: Any, owner: Any) -> spec.Function:
+    """A function that accelerations are computed from.
+
+    OpenSim 4.6 gives the first derivative of a MultivariatePolynomialFunction where it is asked
+    for the second one, so that its own accelerations are wrong.
+    """
+    found = function(of, owner)
+    inner = found
+    while isinstance(inner, spec.Multiplier):
+        inner = inner.function
+    if isinstance(inner, spec.MultivariatePolynomial):
+        raise refusal(
+            owner,
+            "moves by a MultivariatePolynomialFunction, whose second derivative OpenSim 4.6 has "
+            "wrong",
+            "Use a PolynomialFunction or a SimmSpline of one coordinate, or a LinearFunction.",
+        )
+    return found
 
 
 def _gimbal_axes(coordinates: Sequence[spec.Coordinate]) -> tuple[spec.TransformAxis, ...]:
@@ -139,7 +160,7 @@ def coupler(of: Any) -> spec.Coupler:
     """An opensim.CoordinateCouplerConstraint."""
     constraint = osim.CoordinateCouplerConstraint.safeDownCast(of)
     names = constraint.getIndependentCoordinateNames()
-    relation = function(constraint.getFunction(), of)
+    relation = _smooth(constraint.getFunction(), of)
     scale = numbers(of, "scale_factor")[0]
     return spec.Coupler(
         name=of.getName(),
@@ -147,6 +168,81 @@ def coupler(of: Any) -> spec.Coupler:
         independent=tuple(names.get(i) for i in range(names.getSize())),
         function=relation if scale == 1.0 else spec.Multiplier(scale=scale, function=relation),
     )
+
+
+def hold_dependents(
+    joints: Sequence[spec.Joint], couplers: Sequence[spec.Coupler], model: Any
+) -> tuple[list[spec.Joint], list[spec.Coupler]]:
+    """Joints and couplers, with coordinates that depend on locked ones locked themselves.
+
+    Raises
+    ------
+    ModelError
+        A dependent coordinate is locked or depends on a dependent one, or one angle of a ball or
+        free joint is held: its speed is not its rate.
+    """
+    held = {c.name: c.default for j in joints for c in j.coordinates if c.locked}
+    dependent = {c.dependent for c in couplers}
+    kept = []
+    for c in couplers:
+        tied = [name for name in c.independent if name in dependent]
+        if tied or c.dependent in held:
+            raise ModelError(
+                f"The coupler '{c.name}' makes '{c.dependent}' follow {', '.join(c.independent)}; "
+                f"{'which follows another one' if tied else 'but it is locked'}. That does not "
+                "compile. Make each follow a free coordinate."
+            )
+        if any(name not in held for name in c.independent):
+            kept.append(c)
+            continue
+        constraint = osim.CoordinateCouplerConstraint.safeDownCast(
+            next(x for x in model.getComponentsList() if x.getName() == c.name)
+        )
+        at = osim.Vector.createFromMat(np.array([held[name] for name in c.independent]))
+        scale = numbers(constraint, "scale_factor")[0]
+        held[c.dependent] = scale * constraint.getFunction().calcValue(at)
+    for j in joints:
+        angles = [c.name for c in j.coordinates[:3]] if j.kind in ("ball", "free") else []
+        stuck = [name for name in angles if name in held]
+        bound = [name for name in angles if name in {c.dependent for c in kept}]
+        bound += [name for name in angles if any(name in c.independent for c in kept)]
+        if bound or len(stuck) not in (0, 3):
+            raise ModelError(
+                f"Angles {', '.join(bound or stuck)} of the joint '{j.name}' ({j.kind}) are locked "
+                "or coupled singly, which does not compile. Make it a GimbalJoint, whose "
+                "coordinates are independent."
+            )
+    return [_held(j, held) for j in joints], kept
+
+
+def _held(j: spec.Joint, held: Mapping[str, float]) -> spec.Joint:
+    coordinates = tuple(
+        c.changed(locked=True, default=held[c.name]) if c.name in held else c for c in j.coordinates
+    )
+    return j.changed(coordinates=coordinates)
+
+
+def check_fitted_paths(joints: Sequence[spec.Joint], muscles: Sequence[spec.Muscle]) -> None:
+    """No polynomial path depends on an angle of a ball or free joint.
+
+    OpenSim takes the angle's rate for the path's speed but applies the force as if it were the
+    joint's speed, so that work is not conserved there.
+
+    Raises
+    ------
+    ModelError
+        One does.
+    """
+    angles = {c.name for j in joints if j.kind in ("ball", "free") for c in j.coordinates[:3]}
+    for muscle in muscles:
+        if isinstance(muscle.path, spec.FunctionPath):
+            found = [name for name in muscle.path.coordinates if name in angles]
+            if found:
+                raise ModelError(
+                    f"The polynomial path of '{muscle.name}' depends on {', '.join(found)}, angles "
+                    "of a ball or free joint, where OpenSim's own forces and speeds do not match. "
+                    "Make the joint a GimbalJoint or a CustomJoint."
+                )
 
 
 def check_tree(joints: Sequence[spec.Joint], bodies: Sequence[spec.Body]) -> None:

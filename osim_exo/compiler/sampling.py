@@ -113,7 +113,9 @@ def _drawn(oracle: Oracle, n: int, rng: np.random.Generator, calm: float) -> Sta
     if oracle.compliant:
         share = calm * TENDON_SPREAD
         factors = rng.uniform(1.0 - share, 1.0 + share, states.tendon_forces.shape)
-        states = replace(states, tendon_forces=oracle.equilibrium(states) * factors)
+        forces = oracle.equilibrium(states) * factors
+        held = np.isfinite(forces).all(axis=1)
+        states = replace(states, tendon_forces=forces).taken(np.flatnonzero(held))
     return states
 
 

@@ -52,6 +52,7 @@ class Topology:
     Attributes
     ----------
     bodies : rigid bodies, parents first
+    grounded : bodies of the spec that are welded to the ground
     column : position of every coordinate, by name
     fixed : columns that do not move: locked ones
     order : columns along the tree, parents first
@@ -62,6 +63,7 @@ class Topology:
         self.column = {c.name: i for i, c in enumerate(spec.coordinates)}
         self.fixed = {i for i, c in enumerate(spec.coordinates) if c.locked}
         self.bodies: list[RigidBody] = []
+        self.grounded: list[Part] = []
         self._places: dict[str, tuple[int, Offset]] = {GROUND: (-1, IDENTITY)}
         self._body_index = {b.path: i for i, b in enumerate(spec.bodies)}
         waiting = list(spec.joints)
@@ -90,8 +92,8 @@ class Topology:
         if joint.kind == "weld":
             inside = _compose(upper, _inverse(lower))
             self._places[joint.child.base] = (parent, inside)
-            if parent >= 0:
-                self.bodies[parent].parts.append(Part(part, inside))
+            parts = self.bodies[parent].parts if parent >= 0 else self.grounded
+            parts.append(Part(part, inside))
             return
         columns = tuple(self.column[c.name] for c in joint.coordinates)
         body = RigidBody(self.spec.bodies[part].name, parent, joint, upper, lower, columns)

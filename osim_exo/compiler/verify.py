@@ -198,12 +198,13 @@ def evaluate(
 
 
 def arm_program(equations: Equations) -> Program:
-    """Moment arms, muscle by muscle, and the moments of all muscles."""
+    """Moment arms, muscle by muscle, and the moments of all muscles; none about a locked joint."""
     instant = equations.instant(equations.given)
-    n = len(equations.layout.coordinates)
+    n, held = len(equations.layout.coordinates), equations.topology.fixed
     arms: list[Any] = []
     for path in instant.paths:
-        arms += [-path.pull[k] if k in path.pull else 0.0 for k in range(n)]
+        free = {k: arm for k, arm in path.pull.items() if k not in held}
+        arms += [-free[k] if k in free else 0.0 for k in range(n)]
     moments: list[Any] = [0.0] * n
     for k, arm in enumerate(arms):
         moments[k % n] = moments[k % n] + arm * instant.muscles[k // n].tendon_force
