@@ -14,6 +14,11 @@ import numpy as np
 from pydantic import Field
 
 from osim_exo.compiler import actuators, parameters, step
+from osim_exo.compiler.activation import (
+    activation_constants,
+    activation_rate,
+    next_activation,
+)
 from osim_exo.compiler.contact import ContactState, apply_contact
 from osim_exo.compiler.device import Drive, next_drive
 from osim_exo.compiler.expression import Expr, Exprs, Graph, constants, vector, zeros
@@ -23,10 +28,7 @@ from osim_exo.compiler.mechanics import Mechanics
 from osim_exo.compiler.muscle import (
     MuscleState,
     TendonRate,
-    activation_constants,
-    activation_rate,
     compliant_state,
-    next_activation,
     rigid_state,
     tendon_step,
 )

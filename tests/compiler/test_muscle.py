@@ -5,7 +5,7 @@ import opensim as osim
 import pytest
 from scipy.integrate import solve_ivp
 
-from osim_exo.compiler import equilibrium, muscle
+from osim_exo.compiler import activation, equilibrium, muscle
 from osim_exo.compiler.expression import Graph, derivatives
 from osim_exo.compiler.program import Program
 from osim_exo.errors import InputError
@@ -342,16 +342,16 @@ def test_a_nan_state_shows_in_the_force() -> None:
     assert np.isnan(found["r"][1]).all()
 
 
-CONSTANTS = muscle.ActivationConstants(0.015, 0.060, 0.1)
+CONSTANTS = activation.ActivationConstants(0.015, 0.060, 0.1)
 
 
 def activation_course(scheme: str, step: float, e: float, a0: float) -> Array:
     graph = Graph()
     a = graph.inputs("a", 1)[0]
     if scheme == "euler":
-        new = a + step * muscle.activation_rate(a, e, CONSTANTS)
+        new = a + step * activation.activation_rate(a, e, CONSTANTS)
     else:
-        new = muscle.next_activation(a, e, CONSTANTS, step)
+        new = activation.next_activation(a, e, CONSTANTS, step)
     program = Program.build(graph, {"a": 1}, {"a": [new]})
     course = [a0]
     for _ in range(round(0.1 / step)):
@@ -362,7 +362,7 @@ def activation_course(scheme: str, step: float, e: float, a0: float) -> Array:
 def exact_activation(step: float, e: float, a0: float) -> Array:
     graph = Graph()
     a = graph.inputs("a", 1)[0]
-    rate = Program.build(graph, {"a": 1}, {"r": [muscle.activation_rate(a, e, CONSTANTS)]})
+    rate = Program.build(graph, {"a": 1}, {"r": [activation.activation_rate(a, e, CONSTANTS)]})
     times = np.linspace(0.0, 0.1, round(0.1 / step) + 1)
     solved = solve_ivp(
         lambda t, y: rate(a=[[y[0]]])["r"][0],
@@ -397,11 +397,11 @@ def test_activation_rates_equal_opensim_with_the_first_muscles_constants() -> No
         "slow": {"activation_time_constant": 0.15, "deactivation_time_constant": 0.3},
     }
     bench = BenchModel(slider_model(kinds))
-    shared = muscle.activation_constants(bench.spec.muscles, shared=True)
-    own = muscle.activation_constants(bench.spec.muscles, shared=False)
+    shared = activation.activation_constants(bench.spec.muscles, shared=True)
+    own = activation.activation_constants(bench.spec.muscles, shared=False)
     assert shared[1] == shared[0] == own[0] != own[1]
     a, e = bench.inputs("a", 2), bench.inputs("e", 2)
-    outputs = {"rate": [muscle.activation_rate(a[i], e[i], shared[i]) for i in range(2)]}
+    outputs = {"rate": [activation.activation_rate(a[i], e[i], shared[i]) for i in range(2)]}
     values, controls = np.array([[0.2, 0.7]]), np.array([[0.9, 0.1]])
     found = bench.run(outputs, a=values, e=controls, q=np.full((1, 1), 0.3))["rate"][0]
     state = bench.set(np.array([0.3]), np.array([0.0]))
@@ -420,4 +420,4 @@ def test_muscles_without_activation_dynamics_do_not_decide_the_shared_constants(
         "slow": {"activation_time_constant": 0.15},
     }
     spec = BenchModel(slider_model(kinds)).spec
-    assert muscle.activation_constants(spec.muscles, shared=True)[0].activation == 0.15
+    assert activation.activation_constants(spec.muscles, shared=True)[0].activation == 0.15
