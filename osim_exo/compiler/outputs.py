@@ -202,6 +202,6 @@ OUTPUTS: dict[str, Output] = {
 """What a compiled model can tell of a state.
 
 Per muscle: lengths in m, speeds in m/s (lengthening positive), forces in N, powers and metabolic
-rates in W. Per coordinate: moments in Nm. ``contact_force`` per contact and ``grf`` per foot
-(right, left; force in N, then moment about the ground's origin in Nm). Energies in J. ``imu`` per unit.
+rates in W. Per coordinate: moments in Nm. ``contact_force`` per contact, ``grf`` per foot (right,
+left): force in N, then moment about the ground's origin in Nm. Energies in J. ``imu`` per unit.
 """
