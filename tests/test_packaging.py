@@ -38,7 +38,7 @@ BELOW = {
     "models": set(),
     "control": set(),
     "analysis": set(),
-    "deploy": {"control"},
+    "deploy": {"control", "policy"},
     "compiler": {"models"},
     "physics": {"models", "io", "compiler"},
     "observations": {"physics"},  # for the types only: the device reads layouts without physics
@@ -46,6 +46,19 @@ BELOW = {
     "baseline": {"models", "io", "physics", "control", "env", "analysis"},
     "evaluate": {"models", "io", "physics", "control", "env", "baseline", "analysis"},
     "doctor": {"models"},
+    "policy": set(),
+    "learn": {
+        "models",
+        "io",
+        "compiler",
+        "physics",
+        "control",
+        "observations",
+        "env",
+        "baseline",
+        "analysis",
+        "policy",
+    },
     "results": {"io", "analysis"},
     "study": {
         "models",
@@ -70,8 +83,9 @@ HOUSED = {
 }
 """Modules that belong to the room of another one."""
 
-BELOW["studies"] = BELOW["benchmarks"] = BELOW["study"] | {"study"}
-BELOW["cli"] = BELOW["study"] | {"study", "studies", "benchmarks", "doctor"}
+BELOW["studies"] = BELOW["study"] | {"study"}
+BELOW["benchmarks"] = BELOW["study"] | {"study", "learn", "policy"}
+BELOW["cli"] = BELOW["benchmarks"] | {"studies", "benchmarks", "doctor"}
 
 OPENSIM_ROOMS = {"models", "compiler", "physics", "env", "baseline", "evaluate", "doctor", "benchmarks"}
 """Rooms that may import opensim; in the others a Trial or a specification stands for it."""

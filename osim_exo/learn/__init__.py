@@ -1,0 +1,1 @@
+"""Learned controllers: tasks in batches, proximal policy optimisation, resumable runs."""
