@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osim_exo.errors import InputError, ModelError
-from osim_exo.files import write_json, write_text
+from osim_exo.files import writable_folder, write_json, write_text
 from osim_exo.models.convert import document as documents
 from osim_exo.models.convert.document import Document
 from osim_exo.models.convert.options import ARMS, TOES, ConvertOptions
-from osim_exo.models.convert.report import Conversion, read_path_ranges, report_path
+from osim_exo.models.convert.report import Conversion, Ranges, read_path_ranges, report_path
 from osim_exo.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def convert(
         free = sampling.Postures(welded, []).independent
         ranges = paths.known_ranges(welded, options.ranges, free)
         result.forces = muscles.compare(welded, replaced, ranges, options.seed)
+    result.path_ranges = _kept_ranges(origin, replaced)
     fits = paths.fit_all(replaced, result, progress)
     final = _final(tree, fits)
     result.acceleration_error = check.acceleration_error(before, final, fixed.values, options.seed)
@@ -105,8 +106,15 @@ def _target(origin: Path, out: Path) -> Path:
             f"The output '{out}' is the input itself, which is never overwritten. Name another "
             "file."
         )
-    if out.is_dir() or (out.parent.exists() and not out.parent.is_dir()):
-        raise InputError(f"Cannot write to '{out}': it is, or lies under, something else.")
+    if out.is_dir():
+        raise InputError(f"Cannot write to '{out}': it is a folder. Name a file.")
+    if out.exists() and not report_path(out).exists():
+        raise InputError(
+            f"'{out}' exists and was not made by a conversion (it has no "
+            f"{report_path(out).name}). Nothing was changed. Name another file, or move it away."
+        )
+    if origin.is_file():
+        writable_folder(out.parent)
     return out
 
 
@@ -123,6 +131,7 @@ def _tidy(tree: Document, result: Conversion) -> None:
     result.changes["moved into the ForceSet"] = forces.gather(tree, tree.build())
     if options.contact == "smooth":
         result.changes["contacts made smooth"] = forces.smooth_contact(tree)
+        result.warnings.append(forces.SMOOTHING)
 
 
 def _still(tree: Document, model: opensim.Model, options: ConvertOptions) -> Fixed:
@@ -134,6 +143,19 @@ def _still(tree: Document, model: opensim.Model, options: ConvertOptions) -> Fix
     for name, default in joints.asked(tree, options.weld, wanted).items():
         values.setdefault(name, default)
     return joints.fix(tree, model, joints.follow_couplers(tree, model, values))
+
+
+def _kept_ranges(origin: Path, model: opensim.Model) -> Ranges:
+    """Ranges of polynomial paths that the source had already, from its own report."""
+    from osim_exo.models import components
+    from osim_exo.models.convert import paths
+
+    known = read_path_ranges(origin)
+    return {
+        m.getName(): known[m.getName()]
+        for m in components.muscles(model)
+        if m.getName() in known and not paths.has_geometry(m)
+    }
 
 
 def _convertible(tree: Document) -> None:

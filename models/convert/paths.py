@@ -71,6 +71,16 @@ def fit_all(
         if has_geometry(m)
         and (options.paths == "polynomial" or (options.paths == "auto" and wraps(m)))
     }
+    unknown = [
+        m.getName()
+        for m in muscles
+        if not has_geometry(m) and m.getName() not in result.path_ranges
+    ]
+    if unknown:
+        result.warnings.append(
+            f"The paths of {', '.join(unknown)} are functions already, and on which range they "
+            "were fitted is not known; they are kept as they are."
+        )
     postures = sampling.Postures(model, muscles)
     ranges = known_ranges(model, options.ranges, postures.independent)
     probing = dict(ranges)
