@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from osim_exo.compiler.vector_ir import ALIGNMENT
 from osim_exo.errors import InputError
 
 Array = npt.NDArray[Any]
-
-ALIGNMENT = 64
-"""Bytes: one cache line, and the widest vector of any processor supported."""
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
@@ -54,7 +52,8 @@ def pack(values: npt.ArrayLike, width: int, dtype: npt.DTypeLike) -> Array:
 def unpack(packed: Array, n: int) -> Array:
     """The first n environments of blocks, one row each: the reverse of `pack`, as a copy."""
     view = lanes(packed)
-    return view.reshape(-1, *view.shape[2:])[:n].copy()
+    rows = view.shape[0] * view.shape[1]
+    return view.reshape(rows, *view.shape[2:])[:n].copy()
 
 
 def lanes(packed: Array) -> Array:

@@ -208,16 +208,13 @@ class Kernel:
                     f"{self.dtype} of shape {(n_block, *inner)}. Make it with Kernel.zeros or pack."
                 )
             flags = array.flags
-            if not (flags.c_contiguous and flags.writeable) or array.ctypes.data % self._alignment:
+            aligned = not array.size or array.ctypes.data % blocks.ALIGNMENT == 0
+            if not (flags.c_contiguous and flags.writeable and aligned):
                 raise InputError(
                     f"Group '{name}' is not writeable, contiguous or aligned memory. Make it with "
                     "Kernel.zeros or Kernel.pack, and write into it."
                 )
         return n_block or 0
-
-    @property
-    def _alignment(self) -> int:
-        return self.width * self.dtype.itemsize
 
 
 @cache

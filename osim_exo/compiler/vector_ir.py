@@ -11,6 +11,9 @@ from osim_exo.errors import InputError
 PRECISIONS = ("float64", "float32")
 """Number formats that a program can be compiled for."""
 
+ALIGNMENT = 64
+"""Bytes that arrays start at a multiple of: a cache line, and the widest vector register."""
+
 FLAGS = "nsz contract"
 """Freedom that LLVM gets: the sign of zero is free and a product may be fused with a sum.
 
@@ -81,7 +84,7 @@ class VectorWriter:
 
     @property
     def _align(self) -> str:
-        return f", align {self.width * self.bits // 8}"
+        return f", align {min(self.width * self.bits // 8, ALIGNMENT)}"
 
     def _address(self, pointer: str, vector: int) -> str:
         return self.assign(f"getelementptr {self.float}, ptr {pointer}, i64 {vector}")
