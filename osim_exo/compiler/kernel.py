@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from osim_exo.compiler import blocks, llvm
 from osim_exo.compiler.program import Program
-from osim_exo.compiler.vector_ir import bits
+from osim_exo.compiler.vector_ir import ALIGNMENT, bits
 from osim_exo.errors import DataError, InputError
 
 _SIGNATURE = ctypes.CFUNCTYPE(
@@ -208,7 +208,7 @@ class Kernel:
                     f"{self.dtype} of shape {(n_block, *inner)}. Make it with Kernel.zeros or pack."
                 )
             flags = array.flags
-            aligned = not array.size or array.ctypes.data % blocks.ALIGNMENT == 0
+            aligned = not array.size or array.ctypes.data % ALIGNMENT == 0
             if not (flags.c_contiguous and flags.writeable and aligned):
                 raise InputError(
                     f"Group '{name}' is not writeable, contiguous or aligned memory. Make it with "
