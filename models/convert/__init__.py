@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from osim_exo.models.convert.fit import PathFit
     from osim_exo.models.convert.joints import Fixed
 
+MOVES_ALIKE = 1e-6
+"""Relative difference of accelerations without forces above which the user is warned."""
+
 __all__ = ["Conversion", "ConvertOptions", "convert", "read_path_ranges", "report_path"]
 
 
@@ -89,6 +92,12 @@ def convert(
     fits = paths.fit_all(replaced, result, progress)
     final = _final(tree, fits)
     result.acceleration_error = check.acceleration_error(before, final, fixed.values, options.seed)
+    if not result.acceleration_error < MOVES_ALIKE:
+        result.warnings.append(
+            "Without forces the converted model does not accelerate like the source (relative "
+            f"difference {result.acceleration_error:.1e}, allowed {MOVES_ALIKE:g}). Do not use it "
+            "before you know why; convert with fewer changes to find the one that does it."
+        )
     result.xml = documents.text_of(final)
     result.changes = {what: names for what, names in result.changes.items() if names}
     if target is not None:

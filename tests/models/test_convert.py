@@ -463,3 +463,14 @@ def test_the_shipped_model_converts_to_one_with_the_same_motion(tmp_path):
     result = convert(shipped_path("gait2d"), tmp_path / "same.osim")
     assert result.replaced == {} and result.fits == [] and result.acceleration_error < 1e-9
     assert Path(tmp_path / "same.osim").is_file()
+
+
+def test_every_option_that_the_page_names_exists_and_every_option_is_named(capsys):
+    import re
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "convert.md").read_text(encoding="utf-8")
+    assert main(["models", "convert", "--help"]) == 0
+    options = set(re.findall(r"(--[a-z][a-z-]+)", capsys.readouterr().out))
+    named = set(re.findall(r"(--[a-z][a-z-]+)", page))
+    assert named <= options
+    assert options - named <= {"--help", "--json", "--samples"}
