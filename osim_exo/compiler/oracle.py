@@ -332,7 +332,8 @@ class Oracle:
         for imu, body in self.imus:
             location = osim.Vec3(*imu.frame.translation)
             acceleration = _array(body.findStationAccelerationInGround(self.state, location))
-            axes = _matrix(body.getTransformInGround(self.state).R()) @ imu.frame.rotation
+            pose = body.getTransformInGround(self.state)  # R() below points into it
+            axes = _matrix(pose.R()) @ imu.frame.rotation
             found.append(axes.T @ (acceleration - gravity))
             found.append(axes.T @ _array(body.getAngularVelocityInGround(self.state)))
         return np.concatenate(found)
@@ -367,15 +368,17 @@ class Oracle:
                 found[row, k] = self.model.getStateVariableValue(self.state, path)
         return found
 
-    def fibre_speeds(self, states: States) -> Floats:
-        """Fibre velocities in optimal fibre lengths per second, (n, n_muscle)."""
-        found = np.zeros((states.size, len(self.muscles)))
+    def fibres(self, states: States) -> tuple[Floats, Floats]:
+        """Fibre lengths in optimal ones, and velocities in these per second, (n, n_muscle) each."""
+        lengths = np.zeros((states.size, len(self.muscles)))
+        velocities = np.zeros(lengths.shape)
         optimal = np.array([m.optimal_fibre_length for m in self.spec.muscles])
         for row in range(states.size):
             self.set(states, row)
             self.model.realizeDynamics(self.state)
-            found[row] = [m.getFiberVelocity(self.state) for m in self.muscles] / optimal
-        return found
+            lengths[row] = [m.getNormalizedFiberLength(self.state) for m in self.muscles]
+            velocities[row] = [m.getFiberVelocity(self.state) for m in self.muscles] / optimal
+        return lengths, velocities
 
     def moment_arms(self, states: States) -> Floats:
         """Moment arms, (n, n_muscle, n_coordinate), m; zero about locked coordinates.

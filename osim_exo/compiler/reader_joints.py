@@ -40,7 +40,8 @@ IDENTITY = spec.Linear(slopes=(1.0,), intercept=0.0)
 
 def body(of: Any) -> spec.Body:
     """An opensim.Body."""
-    moments, products = vec3(of.getInertia().getMoments()), vec3(of.getInertia().getProducts())
+    inertia = of.getInertia()  # its moments and products point into it
+    moments, products = vec3(inertia.getMoments()), vec3(inertia.getProducts())
     xy, xz, yz = products
     return spec.Body(
         name=of.getName(),

@@ -19,13 +19,19 @@ SPEEDS = {"rotational": 3.0, "translational": 1.0, "coupled": 1.0}
 FASTEST_FIBRE = 20.0
 """Optimal fibre lengths per second; OpenSim's own muscles are singular in the region above."""
 
+FIBRES = (0.2, 2.0)
+"""Normalised fibre lengths that are allowed; beyond, passive forces of OpenSim's curve explode."""
+
 TENDON_SPREAD = 0.3
 """Tendon forces are drawn within this share of their equilibrium."""
 
 DEEPEST, HIGHEST = 0.02, 0.15
 """With contact the lowest sphere is up to so deep in the ground, else up to so high above it; m."""
 
-ROUNDS = 12
+TOO_DEEP = 0.05
+"""No sphere is deeper in the ground than this, m."""
+
+ROUNDS = 16
 """States that will not do are drawn so often, calmer every time."""
 
 
@@ -33,8 +39,8 @@ def plausible(oracle: Oracle, n: int, seed: int) -> States:
     """Random states, half of them with contact where the model has any.
 
     Coordinates lie within their range and within the range that polynomial paths were fitted on;
-    dependent ones follow. Where a fibre is faster than 20 optimal lengths per second the state is
-    drawn again, with smaller speeds.
+    dependent ones follow. Where a fibre is faster than 20 optimal lengths per second or a length
+    that no muscle has, or a sphere lies deep in the ground, the state is drawn again, calmer.
 
     Raises
     ------
@@ -45,15 +51,16 @@ def plausible(oracle: Oracle, n: int, seed: int) -> States:
     found: States | None = None
     for attempt in range(ROUNDS):
         missing = n - (found.size if found else 0)
-        drawn = _drawn(oracle, missing, rng, calm=0.6**attempt)
+        drawn = _drawn(oracle, missing, rng, calm=0.7**attempt)
         drawn = drawn.taken(_usable(oracle, drawn))
         found = drawn if found is None else found.joined(drawn)
         if found.size == n:
             return found
     raise ModelError(
         f"Only {found.size if found else 0} of {n} random states of '{oracle.spec.name}' have "
-        f"fibres slower than {FASTEST_FIBRE:g} optimal lengths per second. Look at its tendon "
-        "slack and optimal fibre lengths: OpenSim's own values are of no use there."
+        f"fibres of {FIBRES[0]:g} to {FIBRES[1]:g} optimal lengths that are slower than "
+        f"{FASTEST_FIBRE:g} optimal lengths per second, and spheres not deep in the ground. Look "
+        "at its tendon slack and optimal fibre lengths, and at its default pose."
     )
 
 
@@ -88,7 +95,8 @@ def _fitted(spec: ModelSpec) -> dict[str, tuple[float, float]]:
 def _drawn(oracle: Oracle, n: int, rng: np.random.Generator, calm: float) -> States:
     spec = oracle.spec
     low, high = ranges(spec)
-    q = rng.uniform(low, high, (n, low.size))
+    middle = np.clip([c.default for c in spec.coordinates], low, high)
+    q = middle + np.sqrt(calm) * (rng.uniform(low, high, (n, low.size)) - middle)
     spread = np.array([SPEEDS[c.motion] for c in spec.coordinates])
     u = calm * spread * rng.standard_normal((n, low.size))
     for k, c in enumerate(spec.coordinates):
@@ -163,9 +171,13 @@ def _slopes(oracle: Oracle, states: States, column: int) -> Floats:
 
 
 def _usable(oracle: Oracle, states: States) -> Floats:
-    """Rows whose fibres are slow enough and whose dependent coordinates are where paths fit."""
-    speeds = oracle.fibre_speeds(states)
-    good = (np.abs(np.nan_to_num(speeds, nan=np.inf)) < FASTEST_FIBRE).all(axis=1)
+    """Rows with plausible fibres and contacts, and dependent coordinates where paths fit."""
+    lengths, speeds = oracle.fibres(states)
+    with np.errstate(invalid="ignore"):
+        good = (np.abs(speeds) < FASTEST_FIBRE).all(axis=1)
+        good &= ((lengths > FIBRES[0]) & (lengths < FIBRES[1])).all(axis=1)
+    if oracle.contacts:
+        good &= oracle.depths(states).max(axis=1) < TOO_DEEP
     fitted = _fitted(oracle.spec)
     for k, c in enumerate(oracle.spec.coordinates):
         if c.name in fitted:

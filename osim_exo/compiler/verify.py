@@ -40,6 +40,9 @@ STRUCTURAL_ZERO = 1e-9
 """A column whose largest is below this share of the quantity's largest is rounding: its errors are
 measured against `FLOOR` of the quantity's largest."""
 
+NOTHING = 1e-10
+"""A quantity that is nowhere above this (SI units) in OpenSim is zero, and so is one as small."""
+
 MOMENT_ARM_STATES = 20
 """Moment arms are compared at so many of the states: OpenSim takes long for them."""
 
@@ -273,6 +276,8 @@ def relative(x: Floats, y: Floats) -> Floats:
     """Error of y where x is right, (n, n_column); infinite where y is not a number."""
     largest = np.abs(x).max(axis=0)
     overall = largest.max()
+    if overall < NOTHING:
+        return np.where(np.abs(y) < NOTHING, 0.0, np.inf)
     rounding = largest < STRUCTURAL_ZERO * overall
     floor = FLOOR * np.where(rounding, overall, largest)
     size = np.maximum(np.abs(x), np.maximum(floor, np.finfo(float).tiny))

@@ -341,12 +341,18 @@ class Builder:
     def _contact(self) -> Any:
         osim = self.osim
         index = self.model.getContactGeometrySet().getSize()
-        plane = osim.ContactHalfSpace(
-            self.vec(0.05), self.vec(3.0), self.model.getGround(), f"plane{index}"
-        )
-        sphere = osim.ContactSphere(
-            self.number(0.02, 0.1), self.vec(0.2), self.pick(self.moving), f"sphere{index}"
-        )
+        body, place, radius = self.pick(self.moving), self.vec(0.2), self.number(0.02, 0.1)
+        turn = self.vec(3.0)
+        plane = osim.ContactHalfSpace(osim.Vec3(0), turn, self.model.getGround(), f"plane{index}")
+        # The sphere touches at the default pose, more or less.
+        self.model.finalizeConnections()
+        pose = plane.getTransform()
+        axes = pose.R()  # points into the pose
+        inward = np.array([axes.get(k, 0) for k in range(3)])
+        centre = body.findStationLocationInGround(self.model.initSystem(), place)
+        at = centre.to_numpy() + inward * (radius + self.number(-0.02, 0.02))
+        plane.set_location(osim.Vec3(*(float(x) for x in at)))
+        sphere = osim.ContactSphere(radius, place, body, f"sphere{index}")
         self.model.addContactGeometry(plane)
         self.model.addContactGeometry(sphere)
         force = osim.SmoothSphereHalfSpaceForce("contact", sphere, plane)
