@@ -34,7 +34,8 @@ _TERMS: Mapping[str, str] = {
     "foot_height": "squared deviation of the feet's height from that motion's, in m^2",
     "metabolic": "metabolic rate after Bhargava et al.",
     "lumbar": "lumbar control, relative to effort",
-    "exo": "exo control, relative to effort",
+    "exo": "optimal exo torque over its maximum, squared, relative to effort",
+    "exo_rate": "rate of that torque over its limit, squared, relative to effort",
 }
 """Terms of the objective by the names of their weights."""
 
@@ -266,14 +267,11 @@ def _arms(trials: Sequence[Trial], study: Settings) -> Iterator[str]:
     ]
     if limits and conditions - {"no_exo"}:
         yield f"Each of its drives is limited to: {listed(limits)}."
-    bandwidths = _span(
-        (t.info.provenance.get("effective_bandwidth_hz") or math.nan for t in trials), "Hz"
-    )
-    if bandwidths:
+    if any(t.info.controller == "optimal" and t.info.physics == "moco" for t in trials):
         yield (
-            "Optimal torque followed the optimiser through a first-order lag whose bandwidth was "
-            f"lowered to {bandwidths} so that the rate limit held; a transport delay does not act "
-            "on a torque that is planned ahead."
+            "Optimal torque was a state of the problem with bounded rate; the device's lag and "
+            "delay do not act on it, because a command for a torque that is known a stride ahead "
+            "can lead by both."
         )
     used = sorted({t.info.controller for t in trials if t.info.condition == "assisted"})
     if used:

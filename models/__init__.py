@@ -75,7 +75,7 @@ class ModelConfig(Config):
     exo_actuator: Literal["torque", "activation"] = Field(
         default="torque",
         description="torque: the exo torque is what is commanded (stepped physics apply the "
-        "device's dynamics outside the model); activation: first-order bandwidth inside (Moco)",
+        "device's dynamics outside the model); activation: a state with controlled rate (Moco)",
     )
 
     def build(self) -> opensim.Model:

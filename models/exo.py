@@ -37,6 +37,19 @@ DISTAL_BODIES: dict[str, str] = {
 SIDE = "{side}"
 """Placeholder in body names for parts that are worn on both sides."""
 
+RATE_SPAN = 50.0
+"""Makes a bounded-rate torque of OpenSim's ActivationCoordinateActuator.
+
+Its state obeys a' = (u - a) / T, its torque is F a. Here F is RATE_SPAN times the maximum torque
+and T is RATE_SPAN times the time of a full ramp, max_torque / rate_limit. With |a| <= 1 / RATE_SPAN
+and |u| <= 1 - 1 / RATE_SPAN the torque keeps its maximum and its rate the limit, exactly; the
+control u is the rate over its limit, but for at most 1 / RATE_SPAN. Control and muscle excitations
+then have one size, which the solver needs to converge.
+"""
+
+SHORTEST_RAMP = 0.005
+"""s; drives that ramp faster are solved as if they took this long. A mesh interval is longer."""
+
 
 class ExoPart(Config):
     """A mass that is welded to a body.
@@ -165,7 +178,8 @@ class JointExo(Config):
         actuator : ``"torque"`` or ``"activation"``
             ``"torque"`` gives plain coordinate actuators: the control is the delivered torque over
             the maximum torque, and `osim_exo.device.DeviceDynamics` stands before it.
-            ``"activation"`` puts the first-order bandwidth into the model, for optimal control.
+            ``"activation"`` makes the torque a state whose rate the control sets, within the rate
+            limit; for optimal control. See `RATE_SPAN`.
 
         Raises
         ------
@@ -267,13 +281,16 @@ def _add_actuator(
 ) -> None:
     if kind == "activation":
         force = osim.ActivationCoordinateActuator()
-        force.set_activation_time_constant(limits.time_constant)
+        ramp = max(limits.max_torque / limits.rate_limit, SHORTEST_RAMP)
+        force.set_activation_time_constant(RATE_SPAN * ramp)
         force.set_default_activation(0.0)
+        optimal, bound = RATE_SPAN * limits.max_torque, 1.0 - 1.0 / RATE_SPAN
     else:
         force = osim.CoordinateActuator()
+        optimal, bound = limits.max_torque, 1.0
     force.setName(name)
     force.set_coordinate(coordinate)
-    force.setOptimalForce(limits.max_torque)
-    force.setMinControl(-1.0)
-    force.setMaxControl(1.0)
+    force.setOptimalForce(optimal)
+    force.setMinControl(-bound)
+    force.setMaxControl(bound)
     model.addForce(force)

@@ -19,7 +19,9 @@ from osim_exo.control.profiles import Playback, Spline
 from osim_exo.device import DeviceDynamics
 from osim_exo.errors import BaselineError, InputError
 from osim_exo.models import JointExo
+from osim_exo.models.exo import RATE_SPAN
 from osim_exo.names import SIDES
+from osim_exo.physics.record import Motion
 from osim_exo.trial import Array
 
 CONTROL_RATE = 200.0
@@ -153,45 +155,24 @@ def solve_consistent(
     )
 
 
-def torque_rate(config: BaselineConfig, solution: Solution) -> float:
-    """Fastest change of the optimal exo's torque, Nm/s."""
-    torques = _optimal_torques(config, solution)
-    step = np.diff(solution.time)
-    return max((float(np.abs(np.diff(t) / step).max()) for t in torques.values()), default=0.0)
+def optimal_torques(config: BaselineConfig, motion: Motion) -> dict[str, Array]:
+    """Motor torque of the optimal exo by coordinate, (n,) arrays on the motion's grid, Nm."""
+    exo = worn_exo(config)
+    found = {}
+    for name, coordinate in zip(exo.actuator_names, exo.coordinates):
+        path = next(p for p in motion.states if p.endswith(f"/{name}/activation"))
+        found[coordinate] = RATE_SPAN * exo.limits.max_torque * motion.states[path]
+    return found
+
+
+def joint_speed(motion: Motion, coordinate: str) -> Array:
+    """Speed of a coordinate, (n,) array, rad/s."""
+    return motion.states[next(p for p in motion.states if p.endswith(f"/{coordinate}/speed"))]
 
 
 def peak_power(config: BaselineConfig, solution: Solution) -> float:
     """Largest mechanical power of the optimal exo, given or taken, W."""
-    powers = []
-    for coordinate, torque in _optimal_torques(config, solution).items():
-        path = next(p for p in solution.states if p.endswith(f"/{coordinate}/speed"))
-        powers.append(float(np.abs(torque * solution.states[path]).max()))
-    return max(powers, default=0.0)
-
-
-def _optimal_torques(config: BaselineConfig, solution: Solution) -> dict[str, Array]:
-    """Torque by coordinate, Nm: the activation state of each actuator times its maximum."""
-    exo = worn_exo(config)
-    found = {}
-    for name, coordinate in zip(exo.actuator_names, exo.coordinates):
-        path = next(p for p in solution.states if p.endswith(f"/{name}/activation"))
-        found[coordinate] = exo.limits.max_torque * solution.states[path]
-    return found
-
-
-def rate_bandwidth(config: BaselineConfig) -> float:
-    """Bandwidth at which a full-torque sine changes as fast as the rate limit allows, Hz.
-
-    Moco cannot hold a rate limit as a constraint. Torque that follows the optimiser through a lag
-    of this bandwidth keeps the limit in most solves, and the device's own bandwidth if that is
-    lower.
-    """
-    limits = worn_exo(config).limits
-    return min(limits.bandwidth_hz, limits.rate_limit / (2 * np.pi * limits.max_torque))
-
-
-def with_bandwidth(config: BaselineConfig, bandwidth_hz: float) -> BaselineConfig:
-    """The same request with another bandwidth of the drives."""
-    exo = worn_exo(config)
-    limits = exo.limits.changed(bandwidth_hz=max(0.5, bandwidth_hz))
-    return config.changed(model=config.model.changed(exo=exo.changed(limits=limits)))
+    motion = solution.stride()
+    torques = optimal_torques(config, motion)
+    powers = (np.abs(t * joint_speed(motion, c)).max() for c, t in torques.items())
+    return float(max(powers, default=0.0))

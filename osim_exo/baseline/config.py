@@ -48,7 +48,15 @@ class Weights(Config):
     )
     lumbar: float = Field(default=0.01, ge=0.0, description="lumbar control, relative to effort")
     exo: float = Field(
-        default=0.01, ge=0.0, description="exo control, relative to effort; keeps the torque smooth"
+        default=0.01,
+        ge=0.0,
+        description="optimal exo torque over its maximum, squared, relative to effort",
+    )
+    exo_rate: float = Field(
+        default=0.01,
+        ge=0.0,
+        description="rate of the optimal exo's torque over its limit, squared, relative to effort; "
+        "keeps the torque smooth",
     )
 
 
@@ -124,11 +132,23 @@ class BaselineConfig(Config):
         return self.model.symmetric
 
     @property
+    def solved_model(self) -> ModelConfig:
+        """The model to solve with: an optimal exo's torque is a state whose rate is controlled."""
+        kind: Literal["torque", "activation"] = (
+            "activation" if self.controller == "optimal" else "torque"
+        )
+        return self.model.changed(exo_actuator=kind)
+
+    @property
     def hash(self) -> str:
         """SHA-256 of the request and of the model as built, first 16 digits."""
         # Fields at their defaults are left out, so that a new field does not make old gaits stale;
-        # weights and solver count in full, because their defaults are part of the recipe.
+        # weights and solver count in full, because their defaults are part of the recipe. What acts
+        # on an optimal exo only counts there only: other gaits do not grow stale by it.
+        optimal = self.controller == "optimal"
         request = self.model_dump(mode="json", exclude_defaults=True)
-        recipe = {"weights": self.weights.model_dump(), "solver": self.solver.model_dump()}
-        text = json.dumps([request, recipe, self.model.hash], sort_keys=True)
+        weights = self.weights.model_dump(exclude=set() if optimal else {"exo_rate"})
+        recipe = {"weights": weights, "solver": self.solver.model_dump()}
+        model = self.solved_model.hash if optimal else self.model.hash
+        text = json.dumps([request, recipe, model], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -14,7 +14,6 @@ from osim_exo.analysis.metrics import compute_metrics
 from osim_exo.baseline.config import BaselineConfig
 from osim_exo.baseline.diagnose import explain
 from osim_exo.baseline.gates import Gate, check, failed
-from osim_exo.baseline.problem import model_request
 from osim_exo.baseline.solution import Solution, stride_from
 from osim_exo.baseline.storage import load_solution, save_solution
 from osim_exo.errors import DataError
@@ -81,7 +80,6 @@ class Gait:
             "objective": self.solution.objective,
             "terms": dict(self.solution.terms),
             "stride_time_s": self.solution.stride_time,
-            "effective_bandwidth_hz": self.solution.extra.get("bandwidth_hz"),
             "cost_of_transport": metrics.get("cost_of_transport"),
         }
 
@@ -90,7 +88,7 @@ def record_stride(
     config: BaselineConfig, solution: Solution, name: str = "", subject: str = "reference"
 ) -> Trial:
     """The solution's stride as a trial of 101 samples from right heel strike."""
-    request = model_request(config)
+    request = config.solved_model
     model = request.build()
     recorder = Recorder(model, request.display)
     info = describe(
@@ -112,7 +110,6 @@ def record_stride(
             "objective_terms": dict(solution.terms),
             "stride_time": solution.stride_time,
             "mirrored": solution.half_stride,
-            "effective_bandwidth_hz": solution.extra.get("bandwidth_hz"),
             "versions": versions(),
         },
     )
@@ -130,7 +127,7 @@ def assemble(
 ) -> Gait:
     """Record a solution's stride and check it."""
     trial = record_stride(config, solution, name, subject)
-    model = model_request(config).build()
+    model = config.solved_model.build()
     gates = check(config, solution, model, solution.stride(), trial)
     return Gait(config, solution, trial, tuple(gates), tuple(search or ()))
 
@@ -182,7 +179,7 @@ def save_gait(gait: Gait, folder: Path, *, trial: bool = True) -> Path:
 
 def write_model(config: BaselineConfig, file: Path) -> Path:
     """The model that walked, with geometry paths, for the OpenSim GUI to play the states on."""
-    shown = model_request(config).changed(paths="geometry").build()
+    shown = config.solved_model.changed(paths="geometry").build()
     return write_text(file, shown.dump())
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import opensim as osim
 
 from osim_exo.analysis import clinical, grf, normative
-from osim_exo.baseline import diagnose
+from osim_exo.baseline import arms, diagnose
 from osim_exo.baseline.config import BaselineConfig
+from osim_exo.baseline.delivery import deliver
 from osim_exo.baseline.problem import body_height
 from osim_exo.baseline.replay import replay
 from osim_exo.baseline.solution import Solution
@@ -22,6 +23,9 @@ from osim_exo.units import DEG
 
 MAX_PENETRATION = 0.015
 """m; heel pad and shoe sole together give about this much."""
+
+DELIVERY_LIMIT = 0.02
+"""Root mean square of delivered minus solved torque, relative to the device's maximum."""
 
 REPLAY_LIMIT_DEG = 2.0
 """Root mean square angle error at the end of 50 ms windows."""
@@ -99,6 +103,7 @@ def check(
         *_force_gates(trial),
         *_motion_gates(config, trial),
         *_device_gates(config, trial),
+        *_delivery_gates(config, motion),
         *_replay_gates(model, motion),
         *_human_gates(config, trial),
     ]
@@ -254,6 +259,30 @@ def _device_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
             1.02 * limits.power_limit,
             "Motor power, given or taken.",
         ),
+    ]
+
+
+def _delivery_gates(config: BaselineConfig, motion: Motion) -> list[Gate]:
+    if config.controller != "optimal":
+        return []
+    limits = arms.worn_exo(config).limits
+    torques = arms.optimal_torques(config, motion)
+    speeds = [arms.joint_speed(motion, coordinate) for coordinate in torques]
+    done = deliver(
+        motion.time, np.stack(list(torques.values()), axis=1), np.stack(speeds, axis=1), limits
+    )
+    return [
+        _gate(
+            "exo_delivery",
+            100.0 * done.rms / limits.max_torque,
+            "% of max torque",
+            None,
+            100.0 * DELIVERY_LIMIT,
+            "The device delivers the torque: root mean square of what comes out of its delay, lag "
+            "and limits, minus the solved torque, for a command that leads by delay and lag; "
+            f"largest {done.largest:.2f} Nm, largest command {done.peak_command:.1f} Nm of "
+            f"{limits.max_torque:g} Nm.",
+        )
     ]
 
 

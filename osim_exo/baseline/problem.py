@@ -18,6 +18,7 @@ from osim_exo.baseline.guess import sphere_heights
 from osim_exo.baseline.reference import at_phase, human_reference, slope_at_phase
 from osim_exo.baseline.solution import FORWARD
 from osim_exo.models import ModelConfig, components, ground
+from osim_exo.models.exo import RATE_SPAN
 from osim_exo.physics.record import EXO_PREFIX
 from osim_exo.trial import Array
 from osim_exo.units import DEG
@@ -53,12 +54,6 @@ class Bounds:
     high: float
     start: tuple[float, float] | None = None
     end: tuple[float, float] | None = None
-
-
-def model_request(config: BaselineConfig) -> ModelConfig:
-    """The model to solve with: an optimal exo has its bandwidth inside the model."""
-    kind = "activation" if config.controller == "optimal" else "torque"
-    return config.model.changed(exo_actuator=kind)
 
 
 def solved_time(config: BaselineConfig, stride_time: float) -> float:
@@ -99,7 +94,9 @@ def state_bounds(
         bounds[f"{path}/activation"] = Bounds(LEAST_ACTIVATION, 1.0)
     for actuator in components.coordinate_actuators(model):
         if osim.ActivationCoordinateActuator.safeDownCast(actuator) is not None:
-            bounds[f"{actuator.getAbsolutePathString()}/activation"] = Bounds(-1.0, 1.0)
+            largest = 1.0 / RATE_SPAN if actuator.getName().startswith(EXO_PREFIX) else 1.0
+            path = actuator.getAbsolutePathString()
+            bounds[f"{path}/activation"] = Bounds(-largest, largest)
     return bounds
 
 
@@ -154,6 +151,8 @@ def prepare(
         problem.setControlInfo(path, [b.low, b.high])
     problem.addGoal(_periodicity(config, model, list(states)))
     problem.addGoal(_effort(config, model))
+    if config.controller == "optimal" and config.weights.exo > 0.0:
+        problem.addGoal(_exo_torque(config, model))
     if config.weights.tracking > 0.0:
         problem.addGoal(_tracking(config, model, stride_time))
     if config.weights.foot_height > 0.0:
@@ -194,10 +193,22 @@ def _effort(config: BaselineConfig, model: osim.Model) -> osim.MocoControlGoal:
     for actuator in components.coordinate_actuators(model):
         exo = actuator.getName().startswith(EXO_PREFIX)
         if exo:
-            weight = weights.exo if config.controller == "optimal" else 0.0
+            # The control of an optimal exo is its torque's rate over the limit.
+            weight = weights.exo_rate if config.controller == "optimal" else 0.0
         else:
             weight = weights.lumbar
         goal.setWeightForControl(actuator.getAbsolutePathString(), weight)
+    return goal
+
+
+def _exo_torque(config: BaselineConfig, model: osim.Model) -> osim.MocoSumSquaredStateGoal:
+    """Squared torque of an optimal exo over its maximum, summed over the drives."""
+    weights = config.weights
+    # The state is the torque over RATE_SPAN times its maximum.
+    weight = weights.effort * weights.exo * RATE_SPAN**2
+    goal = osim.MocoSumSquaredStateGoal("exo_torque", weight)
+    goal.setPattern(f".*/{EXO_PREFIX}[^/]*/activation")
+    goal.setDivideByDuration(True)
     return goal
 
 

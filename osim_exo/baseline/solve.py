@@ -10,7 +10,6 @@ from osim_exo.baseline.config import BaselineConfig
 from osim_exo.baseline.diagnose import explain
 from osim_exo.baseline.gait import Gait, assemble, heel_strike_time, save_gait
 from osim_exo.baseline.launch import solve_once, title
-from osim_exo.baseline.problem import model_request
 from osim_exo.baseline.solution import Solution, resized, without_exo
 from osim_exo.baseline.storage import save_solution
 from osim_exo.errors import BaselineError
@@ -26,11 +25,6 @@ FIRST_SPEED = 1.25
 
 CADENCE_EXPONENT = 0.42
 """Step frequency grows with speed to about this power in free walking (Grieve & Gear 1966)."""
-
-MAX_LIMIT_ROUNDS = 4
-
-RATE_MARGIN = 0.97
-"""Share of the rate limit that a lowered bandwidth aims at."""
 
 POWER_SLACK = 1.01
 """A power limit may be exceeded by the constraint tolerance."""
@@ -77,7 +71,7 @@ def solve(
     if not solution.success:
         if out is not None:
             save_solution(solution, out / "partial")
-        model = model_request(config).build()
+        model = config.solved_model.build()
         raise BaselineError(
             f"The gait {title(config, solution.stride_time)} was not found. "
             + explain(solution, model)
@@ -140,34 +134,22 @@ def _within_limits(
     progress: Progress,
     keep: Path | None,
 ) -> Solution:
-    """Optimal torque within the device's rate and power limits.
+    """Optimal torque within the device's limits.
 
-    Torque is bounded in the problem. The rate is held by the bandwidth of the drive's lag, lowered
-    until the solved torque keeps the limit. The power limit, which makes a solve twice as long, is
-    put into the problem only where a solve without it breaks it.
+    Torque and rate are bounded in the problem. The power limit, which makes a solve twice as long,
+    is put into the problem only where a solve without it breaks it.
     """
-    limits = arms.worn_exo(config).limits
-    bandwidth, limit_power = arms.rate_bandwidth(config), False
-    guess = start
-    for attempt in range(1, MAX_LIMIT_ROUNDS + 1):
-        request = arms.with_bandwidth(config, bandwidth)
-        solution = solve_once(request, stride, guess, None, progress, keep, limit_power)
-        if not solution.success or attempt == MAX_LIMIT_ROUNDS:
-            break
-        rate = arms.torque_rate(request, solution)
-        power = arms.peak_power(request, solution)
-        if rate <= limits.rate_limit and power <= limits.power_limit * POWER_SLACK:
-            break
-        if rate > limits.rate_limit:
-            bandwidth *= RATE_MARGIN * limits.rate_limit / rate
-        limit_power = limit_power or power > limits.power_limit * POWER_SLACK
-        guess = solution
-    return replace(solution, extra={"bandwidth_hz": bandwidth, "power_limited": limit_power})
+    allowed = arms.worn_exo(config).limits.power_limit * POWER_SLACK
+    solution = solve_once(config, stride, start, None, progress, keep)
+    limited = solution.success and arms.peak_power(config, solution) > allowed
+    if limited:
+        solution = solve_once(config, stride, solution, None, progress, keep, limit_power=True)
+    return replace(solution, extra={"power_limited": limited})
 
 
 def heel_strike(config: BaselineConfig, solution: Solution) -> float:
     """Time of the right heel strike in a solution, s."""
-    request = model_request(config)
+    request = config.solved_model
     model = request.build()
     motion = solution.stride()
     trial = Recorder(model).record(motion, describe(request, model, "stride"))

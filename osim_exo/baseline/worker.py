@@ -55,7 +55,7 @@ def solve(
     limit_power: bool = False,
 ) -> Solution:
     """Build and solve the problem here; see `osim_exo.baseline.solve.solve_once`."""
-    request = problem.model_request(config)
+    request = config.solved_model
     model = request.build()
     osim.Logger.setLevelString("info")
     points = config.solver.mesh_intervals + 1

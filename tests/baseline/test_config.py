@@ -62,5 +62,8 @@ def test_the_hash_knows_every_setting_and_the_model() -> None:
     hashes = [r.hash for r in requests]
     assert len(set(hashes)) == len(hashes)
     assert BaselineConfig().hash == hashes[0]
+    # The weight of an optimal exo's rate counts where there is one.
+    optimal = requests[8]
+    assert optimal.changed(weights=Weights(exo_rate=0.02)).hash != optimal.hash
     again = BaselineConfig.model_validate_json(requests[-1].model_dump_json())
     assert again.hash == hashes[-1]

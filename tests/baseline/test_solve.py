@@ -77,8 +77,9 @@ def test_an_unpowered_exo_costs_effort_and_an_optimal_one_saves_it(walk: Gait) -
     # Unpowered, only the drive's drag is left, and it never gives power.
     assert zero.trial.exo_power.values.max() <= 1e-9
     assert np.abs(assisted.trial.exo_torque.values).max() > 5.0
-    for name in ("exo_torque", "exo_rate", "exo_power"):
+    for name in ("exo_torque", "exo_rate", "exo_power", "exo_delivery"):
         assert next(g for g in assisted.gates if g.name == name).passed
+    assert "exo_torque" in assisted.solution.terms
 
 
 def test_a_controllers_torque_acts_in_the_solve_and_agrees_with_its_motion(walk: Gait) -> None:

@@ -1,14 +1,12 @@
 """The worn device: an unpowered one is its mass; its drives push as their coordinates point."""
 
-import math
-
 import numpy as np
 import pytest
 
 from osim_exo.device import DeviceLimits
 from osim_exo.errors import InputError, ModelError
 from osim_exo.models import ModelConfig
-from osim_exo.models.exo import AnkleExo, ExoPart, HipExo, JointExo
+from osim_exo.models.exo import RATE_SPAN, AnkleExo, ExoPart, HipExo, JointExo
 
 osim = pytest.importorskip("opensim")
 
@@ -158,18 +156,35 @@ def test_drag_brakes_in_proportion_to_speed():
     assert found[1] - found[0] == pytest.approx(-0.3 * 2.0 / inertia, rel=1e-9)
 
 
-def test_the_activation_actuator_has_the_bandwidth_s_time_constant():
-    exo = HipExo(limits=DeviceLimits(bandwidth_hz=5.0))
+@pytest.mark.parametrize("torque", [-15.0, -7.5, 0.0, 15.0])
+@pytest.mark.parametrize("share", [-1.0, 1.0])
+def test_an_optimal_exo_s_torque_never_changes_faster_than_the_rate_limit(torque, share):
+    exo = HipExo(limits=DeviceLimits(max_torque=15.0, rate_limit=250.0))
     model = pendulum(None)
     exo.attach(model, actuator="activation")
     state = model.initSystem()
     force = osim.ActivationCoordinateActuator.safeDownCast(model.getForceSet().get("exo_hip_l"))
+    path = "/forceset/exo_hip_l/activation"
+    model.setStateVariableValue(state, path, torque / force.getOptimalForce())
     controls = model.updControls(state)
-    force.setControls(osim.Vector(1, 1.0), controls)
+    control = force.getMaxControl() if share > 0 else force.getMinControl()
+    force.setControls(osim.Vector(1, control), controls)
     model.setControls(state, controls)
     model.realizeAcceleration(state)
-    rate = model.getStateVariableDerivativeValue(state, "/forceset/exo_hip_l/activation")
-    assert rate == pytest.approx(2 * math.pi * 5.0)
+    assert force.getActuation(state) == pytest.approx(torque)
+    rate = force.getOptimalForce() * model.getStateVariableDerivativeValue(state, path)
+    assert rate * share <= 250.0 * (1 + 1e-12)
+    assert rate * share >= 250.0 * (1 - 2 / RATE_SPAN) - 1e-9
+    # The control is the rate over its limit.
+    assert rate == pytest.approx(250.0 * control, abs=250.0 / RATE_SPAN + 1e-9)
+
+
+def test_a_drive_without_a_real_rate_limit_is_solved_as_one_that_ramps_in_5_ms():
+    exo = HipExo(limits=DeviceLimits(max_torque=15.0, rate_limit=1e6))
+    model = pendulum(None)
+    exo.attach(model, actuator="activation")
+    force = osim.ActivationCoordinateActuator.safeDownCast(model.getForceSet().get("exo_hip_r"))
+    assert force.get_activation_time_constant() == pytest.approx(0.005 * RATE_SPAN)
 
 
 def test_a_model_without_the_joint_s_coordinates_is_refused_with_a_list():
