@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -16,10 +16,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from osim_exo.control.base import Controller
-from osim_exo.errors import InputError
+from osim_exo.errors import InputError, check_option
 from osim_exo.files import write_text
 from osim_exo.models import HipExo, ModelConfig
-from osim_exo.physics import ModelRecipe, OpenSimPhysics, Physics, StartState
+from osim_exo.physics import CompiledPhysics, ModelRecipe, OpenSimPhysics, Physics, StartState
 from osim_exo.task import GaitTask
 from osim_exo.walking import Array, EnvState, Mask, Observed, WalkingBatch
 
@@ -190,19 +190,27 @@ class GaitVectorEnv(VectorEnv[Observed, npt.NDArray[np.float32], npt.NDArray[Any
 
 
 def make_gait_env(
-    model: ModelRecipe | None = None, task: GaitTask | None = None, **options: Any
+    model: ModelRecipe | None = None,
+    task: GaitTask | None = None,
+    physics: Literal["opensim", "compiled"] = "opensim",
+    **options: Any,
 ) -> GaitEnv:
-    """`GaitEnv` on OpenSim, as ``gymnasium.make("osim_exo/Gait-v0")`` gives it.
+    """`GaitEnv` as ``gymnasium.make("osim_exo/Gait-v0", physics="compiled")`` gives it.
 
     Parameters
     ----------
     model : ModelRecipe, optional
         The planar model with a hip exoskeleton if not given.
     task : GaitTask, optional
-    options : further arguments of `osim_exo.physics.OpenSimPhysics`
+    physics : ``"opensim"`` or ``"compiled"``
+    options : further arguments of `osim_exo.physics.OpenSimPhysics` or `CompiledPhysics`
     """
+    check_option("physics", physics, ("opensim", "compiled"))
     recipe = model or ModelConfig(exo=HipExo())
-    return GaitEnv(OpenSimPhysics(recipe, **{"on_failure": "mark", **options}), task)
+    options = {"on_failure": "mark", **options}
+    if physics == "compiled":
+        return GaitEnv(CompiledPhysics(recipe, **options), task)
+    return GaitEnv(OpenSimPhysics(recipe, **options), task)
 
 
 gymnasium.register(id="osim_exo/Gait-v0", entry_point="osim_exo.env:make_gait_env")

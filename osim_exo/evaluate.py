@@ -1,32 +1,48 @@
-"""Motions through OpenSim: inverse dynamics of recorded walks, forward runs of planned controls.
+"""Motions through a model: inverse dynamics of recorded walks, forward runs of planned controls.
 
 `inverse_dynamics` and `measured_trial` turn a motion and its ground forces into joint moments;
-`rollout` runs prescribed excitations and an exo controller in the stepped OpenSim physics. All give
-what analysis reads.
+`rollout` runs prescribed excitations and an exo controller in a stepped physics, OpenSim's own or a
+compiled one. All give what analysis reads.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from osim_exo.analysis.metabolics import with_metabolic_rates
 from osim_exo.control.base import Controller
-from osim_exo.errors import InputError
+from osim_exo.errors import InputError, check_option
 from osim_exo.inverse import FEET, as_config, differentiate, inverse_dynamics, measured_trial
 from osim_exo.models import ModelConfig
 from osim_exo.models.recipe import load_opensim
 from osim_exo.names import Condition
-from osim_exo.physics import OpenSimPhysics, StartState
+from osim_exo.physics import CompiledPhysics, OpenSimPhysics, Physics, StartState
 from osim_exo.trial import Array, Trial
 from osim_exo.walking import WalkingBatch
 
 if TYPE_CHECKING:
     from osim_exo.physics.record import Motion
 
-__all__ = ["FEET", "differentiate", "inverse_dynamics", "measured_trial", "rollout"]
+__all__ = [
+    "FEET",
+    "STEPPED",
+    "Stepped",
+    "differentiate",
+    "inverse_dynamics",
+    "measured_trial",
+    "rollout",
+]
+
+
+Stepped = Literal["opensim", "compiled"]
+STEPPED: tuple[Stepped, ...] = get_args(Stepped)
+"""Physics that a rollout can be stepped in."""
+
+COMPILED_STEP = 0.0005
+"""s; of the compiled physics in rollouts, where it is about as close to a plan as the manager."""
 
 
 def rollout(
@@ -38,11 +54,13 @@ def rollout(
     controller: Controller | None = None,
     controller_name: str = "",
     control_dt: float = 0.01,
+    physics: Stepped = "opensim",
     mode: Literal["fixed", "manager"] = "manager",
+    substep: float = COMPILED_STEP,
     name: str = "rollout",
     **facts: Any,
 ) -> Trial:
-    """Run planned controls from a planned state in the stepped OpenSim physics.
+    """Run planned controls from a planned state in a stepped physics.
 
     Every control is held over `control_dt` at the plan's value in the middle of it. Nothing
     corrects the walker: open-loop walking departs from its plan within a few tenths of a second.
@@ -62,15 +80,18 @@ def rollout(
     controller : exo controller; it senses hip angles and heel strikes since the start
     controller_name : label of the trial; the controller's class name if not given
     control_dt : s
-    mode : as in `OpenSimPhysics`; the manager is the closer one to the plan
+    physics : ``"opensim"``, or ``"compiled"``: the same model, compiled. What the trial tells of
+        the motion is OpenSim's evaluation of the model in both.
+    mode : of `OpenSimPhysics`; the manager is the closer one to the plan
+    substep : of both physics where the step is fixed, s
     name : label of the trial
     facts : further fields of `TrialInfo`, as ``subject`` and ``speed``
 
     Returns
     -------
     Trial
-        Sampled every `control_dt`, ``physics="opensim"``. If the walker falls, the trial ends
-        there, and ``info.provenance["fell_at"]`` is the time of it in s, otherwise None.
+        Sampled every `control_dt`. If the walker falls, the trial ends there, and
+        ``info.provenance["fell_at"]`` is the time of it in s, otherwise None.
 
     Raises
     ------
@@ -79,35 +100,42 @@ def rollout(
     SimulationError
         The simulation left the finite numbers.
     """
+    check_option("physics", physics, STEPPED)
     config = as_config(model)
     first = float(plan.time[0]) if start is None else float(start)
     length = float(plan.time[-1]) - first if duration is None else float(duration)
     n_step = _checked_steps(plan, first, length, control_dt)
-    physics = OpenSimPhysics(config, control_dt=control_dt, mode=mode)
-    physics.reset(_start(physics, plan, first))
-    batch = WalkingBatch(physics, controller=controller)
-    actions = _actions(physics, plan, first, n_step, controller is not None)
-    states, torques = [physics.snapshot().states[0]], [physics.exo_torque[0]]
+    stepped: OpenSimPhysics | CompiledPhysics
+    if physics == "compiled":
+        stepped = CompiledPhysics(config, control_dt=control_dt, substep=substep)
+    else:
+        stepped = OpenSimPhysics(config, control_dt=control_dt, mode=mode, substep=substep)
+    stepped.reset(_start(stepped, plan, first))
+    batch = WalkingBatch(stepped, controller=controller)
+    actions = _actions(stepped, plan, first, n_step, controller is not None)
+    states, torques = [stepped.snapshot().states[0]], [stepped.exo_torque[0]]
     fell_at = None
     for action in actions:
         down = bool(batch.step(action[None]).terminated[0])
-        states.append(physics.snapshot().states[0])
-        torques.append(physics.exo_torque[0])
+        states.append(stepped.snapshot().states[0])
+        torques.append(stepped.exo_torque[0])
         if down:
-            fell_at = float(physics.time[0])
+            fell_at = float(stepped.time[0])
             break
-    motion = _motion(config, physics, first, np.array(states), np.array(torques), actions)
+    by_path = _by_path(config, stepped, np.array(states))
+    motion = _motion(stepped, first, by_path, np.array(torques), actions)
     label = controller_name or (type(controller).__name__ if controller else "none")
-    planned = any(np.any(plan.controls.get(n, 0.0)) for n in physics.names.exo)
+    planned = any(np.any(plan.controls.get(n, 0.0)) for n in stepped.names.exo)
     identity: dict[str, Any] = {
         "condition": _condition(config, controller is not None or planned),
         "controller": "playback" if planned and controller is None else label,
+        "physics": physics,
         **facts,
     }
     identity["provenance"] = {
         "fell_at": fell_at,
         "control_dt": control_dt,
-        "mode": mode,
+        **({"substep": substep} if physics == "compiled" else {"mode": mode}),
         **facts.get("provenance", {}),
     }
     return _recorded(config, motion, name, identity)
@@ -131,7 +159,7 @@ def _checked_steps(plan: Motion, first: float, length: float, control_dt: float)
     return n_step
 
 
-def _start(physics: OpenSimPhysics, plan: Motion, first: float) -> StartState:
+def _start(physics: Physics, plan: Motion, first: float) -> StartState:
     """The plan's state at a time; every coordinate must be in it."""
     found: dict[str, dict[str, Any]] = {"value": {}, "speed": {}, "activation": {}}
     for path, values in plan.states.items():
@@ -149,9 +177,7 @@ def _start(physics: OpenSimPhysics, plan: Motion, first: float) -> StartState:
     return StartState(found["value"], found["speed"], held, time=first)
 
 
-def _actions(
-    physics: OpenSimPhysics, plan: Motion, first: float, n_step: int, controlled: bool
-) -> Array:
+def _actions(physics: Physics, plan: Motion, first: float, n_step: int, controlled: bool) -> Array:
     """Actions of the walking task, (n_step, n_action): muscles, other actuators, exo."""
     names = physics.names
     missing = [n for n in (*names.muscles, *names.others) if n not in plan.controls]
@@ -167,18 +193,13 @@ def _actions(
     return np.stack(columns, axis=1)
 
 
-def _motion(
-    config: ModelConfig,
-    physics: OpenSimPhysics,
-    first: float,
-    states: Array,
-    torques: Array,
-    actions: Array,
-) -> Motion:
-    """What was run, as states by path and controls by name; the last control is held."""
+def _by_path(
+    config: ModelConfig, physics: OpenSimPhysics | CompiledPhysics, states: Array
+) -> dict[str, Array]:
+    """States of a physics, (n_sample, n_state), by OpenSim's state paths."""
+    if isinstance(physics, CompiledPhysics):
+        return {path: states[:, column] for path, column in physics.state_paths.items()}
     osim = load_opensim()
-    from osim_exo.physics.record import Motion
-
     model = config.build()
     state = model.initSystem()
     rows = []
@@ -187,14 +208,23 @@ def _motion(
         rows.append(model.getStateVariableValues(state).to_numpy().copy())
     names = model.getStateVariableNames()
     paths = [names.get(i) for i in range(names.getSize())]
-    n_sample = len(states)
+    return dict(zip(paths, np.array(rows).T))
+
+
+def _motion(
+    physics: Physics, first: float, states: dict[str, Array], torques: Array, actions: Array
+) -> Motion:
+    """What was run, as states by path and controls by name; the last control is held."""
+    from osim_exo.physics.record import Motion
+
+    n_sample = len(torques)
     used = actions[np.minimum(np.arange(n_sample), len(actions) - 1)]
     driven = (*physics.names.muscles, *physics.names.others)
     controls = {n: used[:, k] for k, n in enumerate(driven)}
     for k, n in enumerate(physics.names.exo):
         controls[n] = torques[:, k] / physics.max_torque
     time = first + physics.control_dt * np.arange(n_sample, dtype=float)
-    return Motion(time, dict(zip(paths, np.array(rows).T)), controls)
+    return Motion(time, states, controls)
 
 
 def _recorded(config: ModelConfig, motion: Motion, name: str, identity: dict[str, Any]) -> Trial:
@@ -202,6 +232,6 @@ def _recorded(config: ModelConfig, motion: Motion, name: str, identity: dict[str
 
     model = config.build()
     recorder = Recorder(model, config.display)
-    info = describe(config, model, name, **{"physics": "opensim", **identity})
+    info = describe(config, model, name, **identity)
     trial = recorder.record(motion, info)
     return with_metabolic_rates(trial) if len(trial.activations) else trial

@@ -100,12 +100,16 @@ class WalkingBatch:
     ) -> None:
         """Start new episodes in the chosen environments, each drawn from its own generator."""
         task = self.task
+        starts: list[StartState] = []
         for env in chosen:
             random = generators[env]
             low, high = task.lowest_speed, task.highest_speed
             speed = random.uniform(low, high) if commanded_speed is None else commanded_speed
             self.commanded_speed[env] = speed
-            self.physics.reset(self._start(random, float(speed)), [env])
+            starts.append(self._start(random, float(speed)))
+        for alike in _alike(starts):
+            together = _joined([starts[k] for k in alike])
+            self.physics.reset(together, chosen[alike])
         self.steps[chosen] = 0
         self.last_action[chosen] = 0.0
         self._phase.reset(self.physics.n_env, chosen)
@@ -191,3 +195,24 @@ class WalkingBatch:
         self._phase.reset(self.physics.n_env)
         if self._controller is not None:
             self._controller.reset(self.physics.n_env)
+
+
+def _alike(starts: Sequence[StartState]) -> list[npt.NDArray[np.intp]]:
+    """Positions of the starts that name the same things at the same time, in groups."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for k, start in enumerate(starts):
+        named = (start.coordinates, start.speeds, start.activations)
+        groups.setdefault((start.time, *(frozenset(part) for part in named)), []).append(k)
+    return [np.array(group, dtype=np.intp) for group in groups.values()]
+
+
+def _joined(starts: Sequence[StartState]) -> StartState:
+    """Starts of one environment each, which name the same things, as one of several."""
+    first = starts[0]
+
+    def stacked(part: str) -> dict[str, npt.ArrayLike]:
+        parts = [getattr(start, part) for start in starts]
+        return {name: np.array([p[name] for p in parts], dtype=float) for name in parts[0]}
+
+    named = (stacked(part) for part in ("coordinates", "speeds", "activations"))
+    return StartState(*named, time=first.time)

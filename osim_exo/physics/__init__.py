@@ -1,4 +1,4 @@
-"""Stepped physics: one interface, OpenSim behind it, in this process or in several."""
+"""Stepped physics: one interface; OpenSim behind it, in one process or several, or compiled."""
 
 from osim_exo.models.recipe import ModelFile, ModelRecipe
 from osim_exo.physics.base import (
@@ -10,10 +10,14 @@ from osim_exo.physics.base import (
     centre_of_pressure,
     fallen,
 )
+from osim_exo.physics.compiled import CompiledPhysics
+from osim_exo.physics.compiled_guard import EndReason, end_reasons
 from osim_exo.physics.opensim import OpenSimPhysics
 from osim_exo.physics.pool import PhysicsPool
 
 __all__ = [
+    "CompiledPhysics",
+    "EndReason",
     "FallLimits",
     "ModelFile",
     "ModelRecipe",
@@ -24,5 +28,6 @@ __all__ = [
     "PhysicsState",
     "StartState",
     "centre_of_pressure",
+    "end_reasons",
     "fallen",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -23,36 +21,29 @@ from osim_exo.physics.base import (
     checked_input,
     sub_steps,
 )
-from osim_exo.physics.compiled_build import Batch, CompiledModel, evaluate
+from osim_exo.physics.compiled_build import Batch, CompiledModel
 from osim_exo.physics.compiled_drive import CommandLine
-from osim_exo.physics.compiled_guard import IN_WORDS, EndReason, Orientations, PathRanges
+from osim_exo.physics.compiled_guard import (
+    CompiledState,
+    EndReason,
+    Orientations,
+    PathRanges,
+    failure_text,
+)
 from osim_exo.physics.compiled_names import (
     control_bounds,
     default_imus,
     names_of,
     optimal_torques,
+    state_paths,
     worn_actuators,
-    worn_mass,
+    worn_weight,
 )
 from osim_exo.physics.compiled_parameters import Parameters
 from osim_exo.physics.compiled_source import Source, model_spec
 from osim_exo.physics.compiled_start import Starts
 from osim_exo.physics.layout import device_limits
 from osim_exo.progress import SILENT, Progress
-
-
-@dataclass(frozen=True)
-class CompiledState(PhysicsState):
-    """A `PhysicsState` with what a compiled physics has besides.
-
-    Attributes
-    ----------
-    parameters : by name, (n_env, n_label) arrays
-    reasons : (n_env,) array of `EndReason`
-    """
-
-    parameters: dict[str, Array] = field(default_factory=dict)
-    reasons: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
 
 class CompiledPhysics:
@@ -135,16 +126,10 @@ class CompiledPhysics:
         self._parameters = Parameters(
             equations, self._n_env, control_dt / self._n_sub, self._limits
         )
-        self._body_weight = float(self._parameters.weight[0]) - worn_mass(spec) * float(
-            np.linalg.norm(spec.gravity)
-        )
+        self._body_weight = float(self._parameters.weight[0]) - worn_weight(spec)
         self._orientations, self._ranges = Orientations(spec), PathRanges(spec)
-        self._starts = Starts(
-            equations,
-            partial(evaluate, self._model),
-            self._parameters.group[0].copy(),
-            float(self._parameters.weight[0]),
-        )
+        own = self._parameters.group[0].copy()
+        self._starts = Starts(self._model, own, float(self._parameters.weight[0]))
         bounds = control_bounds(spec, self._layout)
         self._batch = Batch(self._model, self._n_env, self._n_sub, threads, bounds)
         n_exo = len(self._names.exo)
@@ -203,6 +188,11 @@ class CompiledPhysics:
         """Simulated time, (n_env,) array, s."""
         return self._time.copy()
 
+    @property
+    def state_paths(self) -> dict[str, int]:
+        """Columns of a snapshot's states by OpenSim's paths, as ``.../hip_flexion_r/value``."""
+        return state_paths(self.spec, self._layout)
+
     def _part(self, name: str) -> Array:
         return self._batch.part(self._columns[name])
 
@@ -220,11 +210,6 @@ class CompiledPhysics:
     def activations(self) -> Array:
         """Muscle activations, (n_env, n_muscle) array."""
         return self._part("activations")
-
-    @property
-    def tendon_forces(self) -> Array:
-        """Normalised forces of the tendons that stretch, (n_env, n_compliant) array."""
-        return self._part("tendon_forces")
 
     @property
     def exo_torque(self) -> Array:
@@ -371,13 +356,12 @@ class CompiledPhysics:
 
     def failure_text(self, environment: int, label: int | None = None) -> str:
         """What to tell the user about an environment that failed; `label` is its number there."""
-        last = self._batch.controls_given()[environment, : len(self._names.muscles)]
-        table = ", ".join(f"{n} {v:.3g}" for n, v in zip(self._names.muscles, last))
-        reason = IN_WORDS[EndReason(int(self._reasons[environment]))]
-        return (
-            f"Environment {environment if label is None else label} {reason}, at "
-            f"t = {self._time[environment]:.4g} s. Last excitations: {table}. Check these inputs; "
-            "if they are finite, use a smaller substep, or end episodes before this posture."
+        last = self._batch.controls_given()[environment]
+        return failure_text(
+            environment if label is None else label,
+            EndReason(int(self._reasons[environment])),
+            float(self._time[environment]),
+            dict(zip(self._names.muscles, last.tolist())),
         )
 
     def snapshot(self) -> CompiledState:

@@ -165,10 +165,8 @@ class Batch:
         return _unpacked(kernel, found, self._n_env)
 
 
-def evaluate(
-    model: CompiledModel, states: Array, group: Array, names: tuple[str, ...]
-) -> dict[str, Array]:
-    """Quantities of any states without controls, (n, size) arrays by name.
+class Probe:
+    """Quantities of any states, without controls and away from a batch.
 
     Parameters
     ----------
@@ -177,16 +175,28 @@ def evaluate(
     group : (n, n_parameter) array
     names : of `osim_exo.compiler.outputs`
     """
-    kernel, n = model.outputs(names), len(states)
-    found = {name: kernel.zeros(name, n) for name in names}
-    inputs = {
-        "state": kernel.pack("state", states),
-        "controls": kernel.zeros("controls", n),
-        "drive": kernel.zeros("drive", n),
-        "parameters": kernel.pack("parameters", group),
-    }
-    kernel.run({**inputs, **found})
-    return _unpacked(kernel, found, n)
+
+    def __init__(
+        self, model: CompiledModel, states: Array, group: Array, names: tuple[str, ...]
+    ) -> None:
+        self._kernel = kernel = model.outputs(names)
+        self._n = n = len(states)
+        self._found = {name: kernel.zeros(name, n) for name in names}
+        self._inputs = {
+            "state": kernel.pack("state", states),
+            "controls": kernel.zeros("controls", n),
+            "drive": kernel.zeros("drive", n),
+            "parameters": kernel.pack("parameters", group),
+        }
+
+    def put(self, column: int, values: Array) -> None:
+        """Change one number of the states, (n,) array."""
+        blocks.write(self._inputs["state"][:, column : column + 1], values[:, None])
+
+    def read(self) -> dict[str, Array]:
+        """The quantities now, (n, size) arrays by name."""
+        self._kernel.run({**self._inputs, **self._found})
+        return _unpacked(self._kernel, self._found, self._n)
 
 
 def _unpacked(kernel: Kernel, found: dict[str, Packed], n: int) -> dict[str, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -16,7 +17,7 @@ from osim_exo.compiler.spec import (
     ModelSpec,
     Multiplier,
 )
-from osim_exo.physics.base import Array, FallLimits, Mask, Physics, fallen
+from osim_exo.physics.base import Array, FallLimits, Mask, Physics, PhysicsState, fallen
 
 SINGULAR_ANGLE = math.radians(3.0)
 """Three rotations in a row count as singular when the outer axes are this close to parallel."""
@@ -44,6 +45,18 @@ IN_WORDS = {
 }
 
 
+def failure_text(
+    environment: int, reason: EndReason, time: float, excitations: dict[str, float]
+) -> str:
+    """What to tell the user about an environment that failed."""
+    table = ", ".join(f"{name} {value:.3g}" for name, value in excitations.items())
+    return (
+        f"Environment {environment} {IN_WORDS[reason]}, at t = {time:.4g} s. Last excitations: "
+        f"{table}. Check these inputs; if they are finite, use a smaller substep, or end episodes "
+        "before this posture."
+    )
+
+
 def end_reasons(physics: Physics, limits: FallLimits | None = None) -> npt.NDArray[np.int8]:
     """Why each environment should end, (n_env,) array of `EndReason`; falls included.
 
@@ -56,6 +69,20 @@ def end_reasons(physics: Physics, limits: FallLimits | None = None) -> npt.NDArr
     reasons = np.asarray(getattr(physics, "failure_reasons", default), dtype=np.int8).copy()
     reasons[fallen(physics, limits) & (reasons == EndReason.NONE)] = EndReason.FALLEN
     return reasons
+
+
+@dataclass(frozen=True)
+class CompiledState(PhysicsState):
+    """A `PhysicsState` with what a compiled physics has besides.
+
+    Attributes
+    ----------
+    parameters : by name, (n_env, n_label) arrays
+    reasons : (n_env,) array of `EndReason`
+    """
+
+    parameters: dict[str, Array] = field(default_factory=dict)
+    reasons: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
 
 class Orientations:

@@ -54,9 +54,10 @@ def optimal_torques(spec: ModelSpec, actuators: tuple[str, ...]) -> Array:
     return np.array([by_name[name] for name in actuators])
 
 
-def worn_mass(spec: ModelSpec) -> float:
-    """Mass of the worn device, kg."""
-    return float(sum(body.mass for body in spec.bodies if body.name.startswith(EXO_PREFIX)))
+def worn_weight(spec: ModelSpec) -> float:
+    """Weight of the worn device, N."""
+    mass = sum(body.mass for body in spec.bodies if body.name.startswith(EXO_PREFIX))
+    return mass * float(np.linalg.norm(spec.gravity))
 
 
 def names_of(spec: ModelSpec, layout: Layout) -> PhysicsNames:
@@ -92,3 +93,21 @@ def control_bounds(spec: ModelSpec, layout: Layout) -> tuple[Array, Array]:
         np.array([-np.inf if x is None else x for x in low]),
         np.array([np.inf if x is None else x for x in high]),
     )
+
+
+def state_paths(spec: ModelSpec, layout: Layout) -> dict[str, int]:
+    """Columns of the compiled state by OpenSim's state paths; the device's own are left out."""
+    found: dict[str, int] = {}
+    for k, coordinate in enumerate(spec.coordinates):
+        found[f"{coordinate.path}/value"] = layout["coordinates"].start + k
+        found[f"{coordinate.path}/speed"] = layout["speeds"].start + k
+    for k, muscle in enumerate(spec.muscles):
+        if not muscle.ignore_activation_dynamics:
+            found[f"{muscle.path_name}/activation"] = layout["activations"].start + k
+    muscles = {m.name: m.path_name for m in spec.muscles}
+    for k, name in enumerate(layout.compliant):
+        found[f"{muscles[name]}/normalized_tendon_force"] = layout["tendon_forces"].start + k
+    actuators = {a.name: a.path for a in spec.actuators}
+    for k, name in enumerate(layout.lagged):
+        found[f"{actuators[name]}/activation"] = layout["actuator_activations"].start + k
+    return found

@@ -8,16 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from osim_exo.compiler import equilibrium, functions
-from osim_exo.compiler.equations import Equations
 from osim_exo.compiler.expression import Graph
 from osim_exo.compiler.program import Program
+from osim_exo.compiler.spec import Function
 from osim_exo.errors import InputError
 from osim_exo.physics.base import Array, StartState
+from osim_exo.physics.compiled_build import CompiledModel, Probe
 from osim_exo.physics.layout import HEIGHT
 from osim_exo.physics.placement import DEFAULT_ACTIVATION, EVERY, fill
-
-Evaluate = Callable[[Array, Array, tuple[str, ...]], dict[str, Array]]
-"""Tells quantities by name, (n, size) arrays, of (n, n_state) states, (n, n_parameter) numbers."""
 
 SEARCH_STEPS = 100
 """Most steps of a search: 0.1 m each for the bracket, then halving or better in it."""
@@ -31,8 +29,7 @@ class Starts:
 
     Parameters
     ----------
-    equations : of the model
-    evaluate : tells quantities of states
+    model : CompiledModel
     group, weight : parameters and weight of the model as it is, (n_parameter,) array and N
 
     Attributes
@@ -41,10 +38,9 @@ class Starts:
     height : column of the pelvis height; None if the model has no such coordinate
     """
 
-    def __init__(
-        self, equations: Equations, evaluate: Evaluate, group: Array, weight: float
-    ) -> None:
-        self._spec, self._layout, self._evaluate = equations.spec, equations.layout, evaluate
+    def __init__(self, model: CompiledModel, group: Array, weight: float) -> None:
+        equations, self._model = model.equations, model
+        self._spec, self._layout = equations.spec, equations.layout
         names = self._layout.coordinates
         self.height = names.index(HEIGHT) if HEIGHT in names else None
         self._followers = [
@@ -114,9 +110,9 @@ class Starts:
         for follower in self._followers:
             follower.follow(positions, speeds)
         if find_height and self.height is not None and self._spec.contacts:
-            positions[:, self.height] = self._standing(rows, group, weight)
+            positions[:, self.height] = self._standing(self.height, rows, group, weight)
         if self._compliant:
-            found = self._evaluate(rows, group, ("muscle_length", "muscle_speed"))
+            found = Probe(self._model, rows, group, ("muscle_length", "muscle_speed")).read()
             activations = rows[:, layout["activations"]]
             rows[:, layout["tendon_forces"]] = equilibrium.tendon_force(
                 [self._spec.muscles[i] for i in self._compliant],
@@ -126,17 +122,20 @@ class Starts:
                 group[:, self._slack][:, self._compliant],
             )
 
-    def _standing(self, rows: Array, group: Array, weight: Array) -> Array:
+    def _standing(self, height: int, rows: Array, group: Array, weight: Array) -> Array:
         """Pelvis heights at which the ground carries the weight in these postures at rest, m."""
         still = rows.copy()
         still[:, self._layout["speeds"]] = 0.0
 
-        def missing(height: Array) -> Array:
-            still[:, self.height] = height
-            forces = self._evaluate(still, group, ("grf",))["grf"]
+        probe = Probe(self._model, still, group, ("grf",))
+        column = self._layout["coordinates"].start + height
+
+        def missing(heights: Array) -> Array:
+            probe.put(column, heights)
+            forces = probe.read()["grf"]
             return np.asarray(weight - forces[:, 1] - forces[:, 7])
 
-        return _root(missing, still[:, self.height] + 0.1, CLOSE * weight)
+        return _root(missing, still[:, column] + 0.1, CLOSE * weight)
 
 
 def _root(function: Callable[[Array], Array], first: Array, close: Array) -> Array:
@@ -189,7 +188,7 @@ def _root(function: Callable[[Array], Array], first: Array, close: Array) -> Arr
 class _Follower:
     """A coupled coordinate as a function of another one."""
 
-    def __init__(self, column: int, leader: int, function: functions.Function) -> None:
+    def __init__(self, column: int, leader: int, function: Function) -> None:
         graph = Graph()
         x = graph.inputs("x", 1)
         value, (slope,) = functions.evaluate(function, [x[0]])
