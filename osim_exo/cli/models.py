@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro import conf
 
 from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
+from osim_exo.cli.verify import VerifyModel
 from osim_exo.errors import InputError
 from osim_exo.progress import Progress
 
@@ -159,13 +160,14 @@ class ConvertModel(Command):
 
 @dataclass(frozen=True)
 class Models:
-    """List the gait models, show what is in one, or make your own file ready."""
+    """List the gait models, show one, make your own file ready, verify a compiled model."""
 
     command: Annotated[
         Annotated[ListModels, conf.subcommand("list")]
         | Annotated[ShowCard, conf.subcommand("card")]
         | Annotated[ShowPath, conf.subcommand("path")]
-        | Annotated[ConvertModel, conf.subcommand("convert")],
+        | Annotated[ConvertModel, conf.subcommand("convert")]
+        | Annotated[VerifyModel, conf.subcommand("verify")],
         conf.arg(name=""),
     ]
 

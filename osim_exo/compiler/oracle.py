@@ -380,6 +380,36 @@ class Oracle:
             velocities[row] = [m.getFiberVelocity(self.state) for m in self.muscles] / optimal
         return lengths, velocities
 
+    def integrate(
+        self, states: States, row: int, controls: Floats, hold: float, accuracy: float
+    ) -> Floats:
+        """Coordinates along a motion that OpenSim's own integrator makes, (n_hold, n_coordinate).
+
+        Parameters
+        ----------
+        states, row : where it starts
+        controls : (n_hold, n_control) array; excitations, then other controls
+        hold : how long each row of controls holds, s
+        accuracy : of the integrator
+        """
+        self.set(states, row)
+        state = osim.State(self.state)
+        found = []
+        vector = np.zeros(self.model.getNumControls())
+        places = [*self._control_columns[0], *self._control_columns[1]]
+        for k, given in enumerate(controls):
+            vector[places] = given
+            self.model.setDefaultControls(osim.Vector.createFromMat(vector))
+            self.model.markControlsAsInvalid(state)
+            state.setTime(k * hold)
+            manager = osim.Manager(self.model)
+            manager.setIntegratorAccuracy(accuracy)
+            manager.setWriteToStorage(False)
+            manager.initialize(state)
+            state = osim.State(manager.integrate((k + 1) * hold))
+            found.append([c.getValue(state) for c in self.coordinates])
+        return np.array(found)
+
     def moment_arms(self, states: States) -> Floats:
         """Moment arms, (n, n_muscle, n_coordinate), m; zero about locked coordinates.
 

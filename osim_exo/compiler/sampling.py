@@ -35,12 +35,19 @@ ROUNDS = 16
 """States that will not do are drawn so often, calmer every time."""
 
 
-def plausible(oracle: Oracle, n: int, seed: int) -> States:
+def plausible(oracle: Oracle, n: int, seed: int, calm: float = 1.0) -> States:
     """Random states, half of them with contact where the model has any.
 
     Coordinates lie within their range and within the range that polynomial paths were fitted on;
     dependent ones follow. Where a fibre is faster than 20 optimal lengths per second or a length
     that no muscle has, or a sphere lies deep in the ground, the state is drawn again, calmer.
+
+    Parameters
+    ----------
+    oracle : the model
+    n : how many
+    seed
+    calm : 1 for all of the ranges and speeds; smaller nearer to the model's default state
 
     Raises
     ------
@@ -51,7 +58,7 @@ def plausible(oracle: Oracle, n: int, seed: int) -> States:
     found: States | None = None
     for attempt in range(ROUNDS):
         missing = n - (found.size if found else 0)
-        drawn = _drawn(oracle, missing, rng, calm=0.7**attempt)
+        drawn = _drawn(oracle, missing, rng, calm * 0.7**attempt)
         drawn = drawn.taken(_usable(oracle, drawn))
         found = drawn if found is None else found.joined(drawn)
         if found.size == n:

@@ -1,6 +1,7 @@
 """The compiled model against OpenSim: every quantity at random states.
 
-The error of a number is ``|d| / max(|x|, 1e-3 of the column's largest)``, x being OpenSim's.
+The error of a number is ``|d| / max(|x|, 1e-3 of the column's largest)``, x being OpenSim's; what
+is smaller than a millionth of its SI unit is measured against that.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ TOLERANCE_32, MEDIAN_TOLERANCE_32 = 5e-2, 1e-4
 
 FLOOR = 1e-3
 """Numbers below this share of their column's largest are measured against that."""
+
+SMALLEST = 1e-6
+"""Smaller numbers (SI units) are measured against this: the tails of OpenSim's smoothed contact
+have no more digits."""
 
 STRUCTURAL_ZERO = 1e-9
 """A column whose largest is below this share of the quantity's largest is rounding: its errors are
@@ -280,7 +285,7 @@ def relative(x: Floats, y: Floats) -> Floats:
         return np.where(np.abs(y) < NOTHING, 0.0, np.inf)
     rounding = largest < STRUCTURAL_ZERO * overall
     floor = FLOOR * np.where(rounding, overall, largest)
-    size = np.maximum(np.abs(x), np.maximum(floor, np.finfo(float).tiny))
+    size = np.maximum(np.abs(x), np.maximum(floor, SMALLEST))
     with np.errstate(invalid="ignore", over="ignore"):
         return np.nan_to_num(np.abs(y - x) / size, nan=np.inf)
 
