@@ -1,7 +1,7 @@
 """The compiled model against OpenSim: every quantity at random states.
 
 The error of a number is ``|d| / max(|x|, 1e-3 of the column's largest)``, x being OpenSim's; what
-is smaller than a millionth of its SI unit is measured against that.
+is smaller than 1e-5 of its SI unit is measured against that.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TOLERANCE_32, MEDIAN_TOLERANCE_32 = 5e-2, 1e-4
 FLOOR = 1e-3
 """Numbers below this share of their column's largest are measured against that."""
 
-SMALLEST = 1e-6
+SMALLEST = 1e-5
 """Smaller numbers (SI units) are measured against this: the tails of OpenSim's smoothed contact
 have no more digits."""
 
