@@ -13,7 +13,7 @@ from osim_exo.control import Spline, ZeroTorque
 from osim_exo.env import GaitEnv, GaitVectorEnv
 from osim_exo.errors import InputError
 from osim_exo.models import HipExo, ModelConfig
-from osim_exo.physics import OpenSimPhysics, PhysicsPool, StartState
+from osim_exo.physics import CompiledPhysics, OpenSimPhysics, PhysicsPool, StartState
 from osim_exo.task import GaitTask, RewardWeights
 
 pytest.importorskip("opensim")
@@ -38,6 +38,37 @@ def test_gymnasium_s_checker_finds_nothing_and_does_not_warn():
         warnings.simplefilter("error")
         env = gymnasium.make("osim_exo/Gait-v0", substep=0.001).unwrapped
         check_env(env)
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory, monkeypatch):
+    """Compiled programs of these tests are not kept with the user's."""
+    monkeypatch.setenv("OSIM_EXO_CACHE", str(tmp_path_factory.getbasetemp() / "programs"))
+
+
+def test_gymnasium_s_checker_finds_nothing_in_the_compiled_form_either(own_cache):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gymnasium.make("osim_exo/Gait-v0", physics="compiled").unwrapped
+        check_env(env)
+    assert isinstance(env.batch.physics, CompiledPhysics)
+    with pytest.raises(InputError, match="compiled, opensim"):
+        gymnasium.make("osim_exo/Gait-v0", physics="other")
+
+
+def test_the_compiled_vector_form_is_many_single_ones(own_cache):
+    task = GaitTask(duration=0.05, lowest_speed=0.8, highest_speed=1.5)
+    env = GaitVectorEnv(CompiledPhysics(WORN, n_env=5, on_failure="mark"), task)
+    single = GaitEnv(CompiledPhysics(WORN, on_failure="mark"), task)
+    first, _ = env.reset(seed=11)
+    single.batch.reset(np.array([0]), env_generators(11, 5)[3:])
+    np.testing.assert_array_equal(single.batch.observe()[0], first[3])
+    for _ in range(5):
+        observation, _, _, truncated, info = env.step(calm(env))
+        last, *_ = single.step(calm(single))
+    np.testing.assert_array_equal(info["final_obs"][3], last)
+    assert truncated.all() and env.observation_space.contains(observation)
+    assert np.ptp(observation, axis=0).max() > 0.1  # every environment drew its own start
 
 
 def test_the_documented_observations_are_the_ones_observed():
