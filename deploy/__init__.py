@@ -1,5 +1,5 @@
-"""The room for what runs on the device; empty in this version.
+"""From controller to device: protocol, safety, runtime, black box, virtual exo and firmware.
 
-What it will hold may import only the ground floor and the controllers of `osim_exo.control`, so
-that a small board with the base install alone can run it. Nothing here drives hardware yet.
+Imports only the ground floor and the controllers of `osim_exo.control`, so that a small board with
+``pip install "osim_exo[deploy]"`` runs it. Research software; see docs/safety.md.
 """

@@ -1,0 +1,106 @@
+"""The leg that wears a virtual exo: hip angle, hip speed and thigh rate over time."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from osim_exo.errors import DataError
+from osim_exo.trial import Channels, Trial
+
+Pair = tuple[float, float]
+HIPS = ("hip_flexion_r", "hip_flexion_l")
+TILT = "pelvis_tilt"
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Hip angle (rad), hip speed (rad/s) and rate of the thigh (rad/s); right, then left."""
+
+    angle: Pair
+    speed: Pair
+    gyro: Pair
+
+
+class Walker(Protocol):
+    """Somebody who walks."""
+
+    def __call__(self, time: float) -> Pose:
+        """Pose at `time`, s."""
+
+
+class SineWalker:
+    """A walk made of sines, for tests and demonstrations without recordings.
+
+    Parameters
+    ----------
+    stride_time : s
+    amplitude, middle : of the hip angle, rad
+    """
+
+    def __init__(
+        self, stride_time: float = 1.1, amplitude: float = 0.4, middle: float = 0.15
+    ) -> None:
+        self._rate, self._amplitude, self._middle = 2 * math.pi / stride_time, amplitude, middle
+
+    def __call__(self, time: float) -> Pose:
+        """Pose at `time`, s."""
+        turn, swing = self._rate * time, self._amplitude * math.cos(self._rate * time)
+        fast = -self._amplitude * self._rate * math.sin(turn)
+        speed = fast, -fast
+        return Pose((self._middle + swing, self._middle - swing), speed, speed)
+
+
+class TrialWalker:
+    """Plays a recorded walk; a trial of one stride is repeated, another is walked to and fro.
+
+    The thigh's rate is that of the hip and, where the trial has it, of the pelvis.
+
+    Parameters
+    ----------
+    trial : with the coordinates `HIPS` and their speeds
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        missing = [name for name in HIPS if name not in trial.coordinates]
+        if missing:
+            raise DataError(
+                f"Trial '{trial.info.name}' has no {' and '.join(missing)}; a virtual exo needs "
+                f"{' and '.join(HIPS)}. It has: {', '.join(trial.coordinates.names)}."
+            )
+        self._periodic = trial.info.stride
+        self._time: list[float] = (trial.time - trial.time[0]).tolist()
+        angle = trial.coordinates.select(HIPS).values
+        speed = _speeds(trial, HIPS)
+        tilt = _speeds(trial, (TILT,)) if TILT in trial.coordinates else np.zeros((len(angle), 1))
+        self._rows: list[list[float]] = np.hstack([angle, speed, speed + tilt]).tolist()
+
+    def __call__(self, time: float) -> Pose:
+        """Pose at `time`, s; linear between samples."""
+        length, backward = self._time[-1], False
+        if self._periodic:
+            time = math.fmod(time, length)
+        else:
+            time = math.fmod(time, 2.0 * length)
+            backward = time > length
+            time = 2.0 * length - time if backward else time
+        right = min(max(bisect_right(self._time, time), 1), len(self._time) - 1)
+        t0, t1 = self._time[right - 1], self._time[right]
+        share = (time - t0) / (t1 - t0)
+        row = [a + share * (b - a) for a, b in zip(self._rows[right - 1], self._rows[right])]
+        sign = -1.0 if backward else 1.0
+        return Pose(
+            (row[0], row[1]), (sign * row[2], sign * row[3]), (sign * row[4], sign * row[5])
+        )
+
+
+def _speeds(trial: Trial, names: tuple[str, ...]) -> np.ndarray:
+    """Recorded speeds, or the slope of the coordinates where there are none; (n_time, n) array."""
+    if all(name in trial.speeds for name in names):
+        return trial.speeds.select(names).values
+    chosen: Channels = trial.coordinates.select(names)
+    return np.asarray(np.gradient(chosen.values, trial.time, axis=0))
