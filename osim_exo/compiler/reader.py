@@ -123,7 +123,10 @@ def read(
         bodies=tuple(bodies),
         joints=tuple(joints),
         couplers=tuple(couplers),
-        **forces,
+        muscles=forces["muscles"],
+        contacts=forces["contacts"],
+        forces=forces["forces"],
+        actuators=forces["actuators"],
     )
 
 

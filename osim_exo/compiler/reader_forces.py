@@ -280,13 +280,15 @@ PASSIVE: dict[str, Callable[[Any, Any], spec.PassiveForce]] = {
 """Readers of passive forces by class; each takes the component and the model."""
 
 
-def _limits(component: Any) -> dict[str, float | None]:
+def _limits(component: Any) -> tuple[float | None, float | None]:
+    """Least and greatest control; None: no limit."""
     of = osim.ScalarActuator.safeDownCast(component)
-    ends = {"min_control": of.getMinControl(), "max_control": of.getMaxControl()}
-    return {key: x if math.isfinite(x) else None for key, x in ends.items()}
+    low, high = of.getMinControl(), of.getMaxControl()
+    return low if math.isfinite(low) else None, high if math.isfinite(high) else None
 
 
 def _coordinate_actuator(component: Any, model: Any) -> spec.CoordinateActuator:
+    low, high = _limits(component)
     lagged = component.getConcreteClassName() == "ActivationCoordinateActuator"
     return spec.CoordinateActuator(
         name=component.getName(),
@@ -294,12 +296,14 @@ def _coordinate_actuator(component: Any, model: Any) -> spec.CoordinateActuator:
         coordinate=_coordinate(component),
         optimal_force=numbers(component, "optimal_force")[0],
         activation_time=numbers(component, "activation_time_constant")[0] if lagged else None,
-        **_limits(component),
+        min_control=low,
+        max_control=high,
     )
 
 
 def _torque_actuator(component: Any, model: Any) -> spec.TorqueActuator:
     of = osim.TorqueActuator.safeDownCast(component)
+    low, high = _limits(component)
     return spec.TorqueActuator(
         name=of.getName(),
         path=of.getAbsolutePathString(),
@@ -308,7 +312,8 @@ def _torque_actuator(component: Any, model: Any) -> spec.TorqueActuator:
         axis=vec3(of.getAxis()),
         axis_in_ground=of.getTorqueIsGlobal(),
         optimal_force=of.getOptimalForce(),
-        **_limits(component),
+        min_control=low,
+        max_control=high,
     )
 
 

@@ -197,7 +197,7 @@ def hold_dependents(
             kept.append(c)
             continue
         constraint = osim.CoordinateCouplerConstraint.safeDownCast(
-            next(x for x in model.getComponentsList() if x.getName() == c.name)
+            next(x for x in list(model.getComponentsList()) if x.getName() == c.name)
         )
         at = osim.Vector.createFromMat(np.array([held[name] for name in c.independent]))
         scale = numbers(constraint, "scale_factor")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from osim_exo.compiler.oracle import Floats, Oracle, States
 from osim_exo.compiler.spec import FunctionPath, ModelSpec
@@ -177,7 +178,7 @@ def _slopes(oracle: Oracle, states: States, column: int) -> Floats:
     return oracle.depths(replace(states, coordinates=q)) - oracle.depths(states)
 
 
-def _usable(oracle: Oracle, states: States) -> Floats:
+def _usable(oracle: Oracle, states: States) -> npt.NDArray[np.intp]:
     """Rows with plausible fibres and contacts, and dependent coordinates where paths fit."""
     lengths, speeds = oracle.fibres(states)
     with np.errstate(invalid="ignore"):

@@ -64,6 +64,14 @@ NOT_IN_OPENSIM = ("path_excess", "potential_energy", "muscle_moment")
 """Outputs without a counterpart in OpenSim: guards, and sums that hold other parts there. Moments
 of muscles are compared by themselves, through OpenSim's moment arms."""
 
+PER_COORDINATE = ("acceleration", "coordinate_rate", "passive_moment", "muscle_moment")
+PER_MUSCLE = (
+    *("muscle_length", "muscle_speed", "fibre_length", "normalised_fibre_length"),
+    *("fibre_velocity", "tendon_force", "active_fibre_force", "passive_fibre_force"),
+    *("activation_rate", "force_length", "muscle_power", "bhargava2004", "umberger2010"),
+)
+"""Quantities with a column per coordinate, and per muscle."""
+
 IMU_BODIES = ("pelvis", "femur_r", "femur_l", "torso")
 """Where inertial measurement units are put; on the first bodies in a model without these."""
 
@@ -264,7 +272,7 @@ def compare(
         if not x.size:
             continue
         error = relative(x, y)
-        row, column = np.unravel_index(int(error.argmax()), error.shape)
+        row, column = divmod(int(error.argmax()), error.shape[1])
         named = (labels or {}).get(name, ())
         where = named[column] if column < len(named) else f"column {column}"
         errors[name] = QuantityError(
@@ -287,23 +295,19 @@ def relative(x: Floats, y: Floats) -> Floats:
     floor = FLOOR * np.where(rounding, overall, largest)
     size = np.maximum(np.abs(x), np.maximum(floor, SMALLEST))
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.nan_to_num(np.abs(y - x) / size, nan=np.inf)
+        error: Floats = np.nan_to_num(np.abs(y - x) / size, nan=np.inf)
+    return error
 
 
 def _labels(spec: ModelSpec, options: Options) -> dict[str, list[str]]:
     coordinates = [c.name for c in spec.coordinates]
     muscles = [m.name for m in spec.muscles]
-    per_coordinate = ("acceleration", "coordinate_rate", "passive_moment", "muscle_moment")
-    per_muscle = ("muscle_length", "muscle_speed", "fibre_length", "fibre_velocity")
-    per_muscle += ("tendon_force", "active_fibre_force", "passive_fibre_force", "activation_rate")
-    per_muscle += ("bhargava2004", "umberger2010", "force_length", "muscle_power")
+    imu = ("fx", "fy", "fz", "wx", "wy", "wz")
     return {
-        **{name: coordinates for name in per_coordinate},
-        **{name: muscles for name in (*per_muscle, "normalised_fibre_length")},
+        **{name: coordinates for name in PER_COORDINATE},
+        **{name: muscles for name in PER_MUSCLE},
         "tendon_force_rate": [m.name for m in spec.muscles if not m.rigid_tendon],
         "contact_force": [f"{c.name} {axis}" for c in spec.contacts for axis in "xyz"],
         "moment_arm": [f"{m} about {c}" for m in muscles for c in coordinates],
-        "imu": [
-            f"{i.name} {k}" for i in options.imus for k in ("fx", "fy", "fz", "wx", "wy", "wz")
-        ],
+        "imu": [f"{i.name} {k}" for i in options.imus for k in imu],
     }
