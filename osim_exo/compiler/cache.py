@@ -28,7 +28,7 @@ from osim_exo.errors import DataError, InputError
 ENVIRONMENT = "OSIM_EXO_CACHE"
 """Environment variable with another folder; empty, nothing is kept."""
 
-_MAGIC = b"osim_exo kernel 1\n"
+_MAGIC = b"osim_exo kernel 2\n"
 _SUFFIX = ".kernel"
 _UNFINISHED = ".part"
 _HASH = 32

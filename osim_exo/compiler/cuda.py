@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from osim_exo.compiler import schedule
-from osim_exo.compiler.llvm import groups
+from osim_exo.compiler.emit import groups
 from osim_exo.compiler.program import Instruction, Program
 from osim_exo.compiler.vector_ir import bits
 from osim_exo.errors import MissingExtraError, OsimExoError

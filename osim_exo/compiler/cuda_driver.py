@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from osim_exo.compiler import cuda
 from osim_exo.compiler.cuda import CudaError
-from osim_exo.compiler.llvm import groups
+from osim_exo.compiler.emit import groups
 from osim_exo.compiler.program import Program
 from osim_exo.compiler.vector_ir import bits
 from osim_exo.errors import InputError

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osim_exo.compiler import blocks, llvm
+from osim_exo.compiler.emit import module_text
 from osim_exo.compiler.program import Program
 from osim_exo.compiler.vector_ir import ALIGNMENT, bits
 from osim_exo.errors import DataError, InputError
@@ -36,8 +37,7 @@ class Signature:
     operations : number of operations
     dtype : float64 or float32
     width : environments of a block
-    scratch : vectors of working memory for each block of a tile
-    tile : blocks worked on together
+    scratch : vectors of working memory
     """
 
     inputs: Mapping[str, int]
@@ -48,7 +48,6 @@ class Signature:
     dtype: str
     width: int
     scratch: int
-    tile: int
 
     @property
     def table(self) -> list[str]:
@@ -58,8 +57,7 @@ class Signature:
     def to_json(self) -> dict[str, Any]:
         """The signature as plain data."""
         return {
-            **{name: getattr(self, name) for name in ("operations", "dtype", "width")},
-            **{name: getattr(self, name) for name in ("scratch", "tile")},
+            **{name: getattr(self, name) for name in ("operations", "dtype", "width", "scratch")},
             "inputs": list(self.inputs.items()),
             "outputs": list(self.outputs.items()),
             "feedback": dict(self.feedback),
@@ -79,7 +77,6 @@ class Signature:
                 dtype=str(data["dtype"]),
                 width=int(data["width"]),
                 scratch=int(data["scratch"]),
-                tile=int(data["tile"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"This is no signature of a compiled program: {error!r}.") from error
@@ -186,7 +183,7 @@ class Kernel:
 
     def _run_range(self, first: int, end: int, repeats: int, pointers: Any) -> None:
         if not hasattr(self._local, "scratch"):
-            shape = (self.signature.tile, max(self.signature.scratch, 1), self.width)
+            shape = (max(self.signature.scratch, 1), self.width)
             self._local.scratch = blocks.aligned(shape, self.dtype)
         address = self._local.scratch.ctypes.data
         self._call(first, end, repeats, ctypes.addressof(pointers), address)
@@ -223,7 +220,7 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix=f"osim-exo-{process}")
 
 
-def signature(program: Program, dtype: str, width: int, scratch: int, tile: int) -> Signature:
+def signature(program: Program, dtype: str, width: int, scratch: int) -> Signature:
     """What the compiled form of a program takes and gives."""
     return Signature(
         inputs=dict(program.inputs),
@@ -234,7 +231,6 @@ def signature(program: Program, dtype: str, width: int, scratch: int, tile: int)
         dtype=dtype,
         width=width,
         scratch=scratch,
-        tile=tile,
     )
 
 
@@ -265,8 +261,8 @@ def compile_program(
     if not 1 <= width <= 64 or width & (width - 1):
         raise InputError(f"A block cannot hold {width} environments; use a power of two up to 64.")
     options = options or llvm.Options()
-    text, scratch = llvm.module_text(program, dtype, width, options)
+    text, scratch = module_text(program, dtype, width, options.piece)
     return Kernel(
-        signature(program, dtype, width, scratch, options.tile),
+        signature(program, dtype, width, scratch),
         llvm.object_code(text, options.level),
     )

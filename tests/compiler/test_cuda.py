@@ -12,7 +12,7 @@ import pytest
 
 from osim_exo.compiler import cuda, cuda_driver
 from osim_exo.compiler import expression as ex
-from osim_exo.compiler.llvm import groups
+from osim_exo.compiler.emit import groups
 from osim_exo.compiler.program import Program
 from osim_exo.errors import InputError, MissingExtraError
 from tests.compiler import programs
