@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,16 +10,14 @@ from tyro import conf
 
 from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
 from osim_exo.cli.gait_table import show_gait
-from osim_exo.errors import DataError, InputError
+from osim_exo.cli.replay import GAIT, ReplayGait, find_gait
+from osim_exo.errors import InputError
 from osim_exo.files import MARKER, RESULTS, read_json, writable_folder
 from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
     from osim_exo.baseline import BaselineConfig, Gait
     from osim_exo.models import Subject
-
-GAIT = "gait.json"
-"""The file that makes a folder a gait's."""
 
 
 @dataclass(frozen=True)
@@ -198,34 +195,22 @@ class ShowGaits(Command):
 
     def run(self, progress: Progress) -> int:
         """Read and print."""
-        from osim_exo import baseline
-
         if not self.gait:
             _show_library(None, self.json)
             return DONE
-        folder = Path(self.gait)
-        walk = re.fullmatch(r"(\d+(?:\.\d*)?)/([+-]?\d+(?:\.\d*)?)", self.gait)
-        if (folder / GAIT).is_file():
-            gait = baseline.load_gait(folder)
-        elif walk:
-            gait = baseline.library.load(self.model, float(walk[1]), float(walk[2]))
-        else:
-            raise DataError(
-                f"'{self.gait}' is neither a folder with a {GAIT} nor SPEED/SLOPE like 1.25/0. "
-                "osim-exo baseline show lists the gaits of the library."
-            )
-        _report(gait, self.json)
+        _report(find_gait(self.gait, self.model), self.json)
         return DONE
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Solve gaits by optimal control, rebuild the shipped ones, look at them."""
+    """Solve gaits by optimal control, rebuild the shipped ones, look at them, run them forward."""
 
     command: Annotated[
         Annotated[SolveGait, conf.subcommand("solve")]
         | Annotated[BuildLibrary, conf.subcommand("library")]
-        | Annotated[ShowGaits, conf.subcommand("show")],
+        | Annotated[ShowGaits, conf.subcommand("show")]
+        | Annotated[ReplayGait, conf.subcommand("replay")],
         conf.arg(name=""),
     ]
 
