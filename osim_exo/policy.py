@@ -1,17 +1,26 @@
-"""What a learned policy reads and gives: signals and actions with unit, range, delay and sign."""
+"""A learned policy: what it reads and gives, with units, and the network between them.
+
+Needs numpy and, for networks in ONNX, onnxruntime; nothing that learns.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from osim_exo import bundle
 from osim_exo.config import Config
+from osim_exo.errors import DataError, InputError, MissingExtraError, check_option
 
 Array = npt.NDArray[np.floating]
+Float32 = npt.NDArray[np.float32]
+Evaluate = Callable[[Float32], Float32]
 
 Squashing = Literal["sigmoid", "clip", "tanh"]
 
@@ -119,3 +128,175 @@ class Squash:
 def sigmoid_for(start: float, gain: float = 2.0) -> dict[str, float]:
     """Gain and offset with which a sigmoid of a zero output gives the share `start`."""
     return {"gain": gain, "offset": math.log(start / (1.0 - start))}
+
+
+ONNX, WEIGHTS, GOLDEN = "network.onnx", "network.npz", "golden.npz"
+"""Files of a bundle: the network; its weights as plain arrays; inputs with their outputs."""
+
+GOLDEN_TOLERANCE = 1e-5
+"""Largest difference from a golden output, over 1 + its size; float32 sums in another order."""
+
+NONLINEAR: dict[str, Evaluate] = {
+    "relu": lambda x: np.maximum(x, np.float32(0.0)),
+    "tanh": np.tanh,
+    "elu": lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, np.float32(0.0)))),
+}
+
+
+class Policy:
+    """A policy that is not learned any more; make it with `load`.
+
+    Parameters
+    ----------
+    interface : Interface
+    evaluate : the network, (n, n_input) to (n, n_action) arrays of float32
+    record : where it comes from: run, seed, steps, versions
+
+    Attributes
+    ----------
+    interface, record : as given
+    """
+
+    def __init__(
+        self, interface: Interface, evaluate: Evaluate, record: Mapping[str, Any] | None = None
+    ) -> None:
+        self.interface, self.record = interface, dict(record or {})
+        self._evaluate = evaluate
+        self._squash = Squash(interface.actions)
+        self._n_input = interface.history * len(interface.observations)
+
+    @classmethod
+    def load(cls, folder: str | Path, engine: Literal["onnx", "numpy"] = "onnx") -> Policy:
+        """Read a bundle, check every byte and the golden outputs.
+
+        Parameters
+        ----------
+        folder : path
+        engine : ``onnx`` runs the network in onnxruntime, ``numpy`` its weights as plain arrays
+
+        Raises
+        ------
+        DataError
+            The folder is no bundle, was changed, or gives other outputs than when it was written.
+        MissingExtraError
+            onnxruntime is not installed.
+        """
+        check_option("engine", engine, ("onnx", "numpy"))
+        content, files = bundle.read(folder)
+        if not isinstance(content.get("interface"), dict):
+            raise DataError(f"The policy in '{folder}' has no interface. Export it anew.")
+        try:
+            interface = Interface.model_validate(content["interface"])
+        except InputError as error:
+            raise DataError(f"The policy in '{folder}': {error}") from None
+        name = ONNX if engine == "onnx" else WEIGHTS
+        if name not in files or GOLDEN not in files:
+            raise DataError(
+                f"The policy in '{folder}' cannot be run by {engine}: it holds "
+                f"{', '.join(sorted(files))}; needed are {name} and {GOLDEN}."
+            )
+        made = onnx_network(files[ONNX]) if engine == "onnx" else mlp(files[WEIGHTS], content)
+        policy = cls(interface, made, content.get("record"))
+        policy.check(bundle.unpack(files[GOLDEN], GOLDEN))
+        return policy
+
+    def __call__(self, observation: Array) -> Float32:
+        """Outputs before squashing, (n, n_action), for (n, history * n_observation) observations.
+
+        With a history the oldest observation comes first.
+
+        Raises
+        ------
+        InputError
+            The observations have another number of columns.
+        """
+        given = np.ascontiguousarray(observation, dtype=np.float32)
+        if given.ndim != 2 or given.shape[1] != self._n_input:
+            raise InputError(
+                f"The policy was given observations of shape {given.shape}; it needs "
+                f"(n, {self._n_input}): {', '.join(s.name for s in self.interface.observations)}."
+            )
+        return self._evaluate(given)
+
+    def commands(self, observation: Array) -> Array:
+        """Commands in their units, (n, n_action) array; see `Action`."""
+        return self._squash(self(observation))
+
+    def check(self, golden: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Compare with outputs that are known; a `DataError` where they differ."""
+        inputs, expected = golden.get("observation"), golden.get("output")
+        shape = (0 if inputs is None else len(inputs), len(self.interface.actions))
+        if inputs is None or expected is None or expected.shape != shape or shape[0] == 0:
+            raise DataError(f"{GOLDEN} must hold observations and their outputs. Export it anew.")
+        try:
+            found = self(inputs)
+        except (InputError, ValueError) as error:
+            raise DataError(f"The network does not fit its interface: {error}") from None
+        if found.shape != shape:
+            raise DataError(f"The network gives {found.shape[1:]} numbers; needed: {shape[1]}.")
+        worst = float(np.max(np.abs(found - expected) / (1.0 + np.abs(expected))))
+        if not worst <= GOLDEN_TOLERANCE:
+            raise DataError(
+                f"The network gives other outputs here than when it was written: they differ by "
+                f"{worst:.3g}, allowed is {GOLDEN_TOLERANCE:g}. Use the versions in its record, or "
+                "export it anew."
+            )
+
+
+def onnx_network(data: bytes) -> Evaluate:
+    """The network of an ONNX model with one input and one output.
+
+    Raises
+    ------
+    MissingExtraError
+        onnxruntime is not installed.
+    DataError
+        onnxruntime refuses the model.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("onnxruntime", "deploy") from error
+    options = onnxruntime.SessionOptions()
+    # A small network is slower on several threads, and a control loop shares its processor.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        (source,), (target,) = session.get_inputs(), session.get_outputs()
+    except Exception as error:
+        # onnxruntime's own kinds of errors have no common base.
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"onnxruntime refuses the policy's network: {reason}") from None
+    names, name = [target.name], source.name
+    return lambda observation: np.asarray(session.run(names, {name: observation})[0])
+
+
+def mlp(data: bytes, content: Mapping[str, Any]) -> Evaluate:
+    """The same network from plain arrays: normaliser, then linear layers.
+
+    Raises
+    ------
+    DataError
+        The arrays or their description do not make a network.
+    """
+    arrays = bundle.unpack(data, WEIGHTS)
+    described = content.get("network")
+    described = described if isinstance(described, dict) else {}
+    activation, limit = described.get("activation"), described.get("limit")
+    n_layer = sum(name.startswith("weight_") for name in arrays)
+    needed = {"centre", "scale"} | {f"{k}_{i}" for k in ("weight", "bias") for i in range(n_layer)}
+    known = isinstance(limit, int | float) and activation in NONLINEAR
+    if set(arrays) != needed or n_layer == 0 or not known:
+        raise DataError(f"{WEIGHTS} does not hold the layers of a network. Export it anew.")
+    nonlinear = NONLINEAR[str(activation)]
+    centre, scale, bound = arrays["centre"], arrays["scale"], np.float32(limit)
+    layers = [(arrays[f"weight_{i}"].T.copy(), arrays[f"bias_{i}"]) for i in range(n_layer)]
+
+    def evaluate(observation: Float32) -> Float32:
+        values = np.clip((observation - centre) * scale, -bound, bound)
+        for weight, bias in layers[:-1]:
+            values = nonlinear(values @ weight + bias)
+        return np.asarray(values @ layers[-1][0] + layers[-1][1], dtype=np.float32)
+
+    return evaluate

@@ -75,6 +75,7 @@ BELOW = {
 """Who may import whom, beside the ground floor and the room itself."""
 
 HOUSED = {
+    "bundle": "policy",
     "__main__": "cli",
     "selftest": "doctor",
     "task": "env",

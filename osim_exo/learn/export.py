@@ -1,0 +1,141 @@
+"""From the networks of a run to the bundle that everything else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from osim_exo import bundle
+from osim_exo.errors import DataError, MissingExtraError
+from osim_exo.learn.networks import Actor, Dense
+from osim_exo.learn.normalise import LIMIT
+from osim_exo.policy import GOLDEN, ONNX, WEIGHTS, Interface, mlp
+
+Float32 = npt.NDArray[np.float32]
+
+OPSET, IR_VERSION = 13, 8
+"""ONNX versions that runtimes of the last years read."""
+
+N_GOLDEN = 64
+
+LARGEST_ERROR = 1e-6
+"""Of the exported network against the one that was trained, over 1 + the output's size."""
+
+OPERATORS = {"relu": "Relu", "elu": "Elu", "tanh": "Tanh"}
+
+
+def export_policy(
+    folder: str | Path, actor: Actor, interface: Interface, record: Mapping[str, Any]
+) -> Path:
+    """Write the mean of a policy as a bundle; see `osim_exo.policy.Policy.load`.
+
+    Parameters
+    ----------
+    folder : of the bundle
+    actor : Actor
+    interface : its signals and actions, in the network's order
+    record : where it comes from
+
+    Raises
+    ------
+    MissingExtraError
+        onnx is not installed.
+    DataError
+        The exported network differs from the one that was trained.
+    """
+    layers, activation = _arrays(actor.network.folded()), actor.network.activation
+    centre, scale = (_array(part) for part in actor.normaliser.centre_and_scale())
+    arrays = {"centre": centre, "scale": scale}
+    for i, (weight, bias) in enumerate(layers):
+        arrays |= {f"weight_{i}": weight, f"bias_{i}": bias}
+    content = {
+        "interface": interface.model_dump(mode="json"),
+        "network": {"kind": "mlp", "activation": activation, "limit": LIMIT},
+        "record": dict(record),
+    }
+    weights = bundle.pack(arrays)
+    inputs = golden_inputs(centre, scale)
+    device = next(actor.parameters()).device
+    with torch.no_grad():
+        outputs = _array(actor(torch.from_numpy(inputs).to(device)))
+    _check(mlp(weights, content)(inputs), outputs)
+    files = {
+        ONNX: onnx_mlp(centre, scale, layers, activation),
+        WEIGHTS: weights,
+        GOLDEN: bundle.pack({"observation": inputs, "output": outputs}),
+    }
+    return bundle.write(folder, content, files)
+
+
+def golden_inputs(centre: Float32, scale: Float32) -> Float32:
+    """Observations as they come, and some far outside; the same for the same normaliser."""
+    random = np.random.default_rng(0)
+    width = np.where(scale > 0.0, 1.0 / np.where(scale > 0.0, scale, 1.0), 1.0)
+    spread = np.where(np.arange(N_GOLDEN) % 8 == 7, 20.0, 1.0)[:, None]
+    noise = random.standard_normal((N_GOLDEN, centre.size))
+    return np.asarray(centre + width * spread * noise, dtype=np.float32)
+
+
+def _check(found: Float32, expected: Float32) -> None:
+    worst = float(np.max(np.abs(found - expected) / (1.0 + np.abs(expected))))
+    if not worst <= LARGEST_ERROR:
+        raise DataError(
+            f"The exported network differs from the trained one by {worst:.3g}; allowed is "
+            f"{LARGEST_ERROR:g}. Nothing was written."
+        )
+
+
+def _array(tensor: torch.Tensor) -> Float32:
+    return np.asarray(tensor.detach().cpu().numpy(), dtype=np.float32)
+
+
+def _arrays(layers: Dense) -> list[tuple[Float32, Float32]]:
+    return [(_array(weight), _array(bias)) for weight, bias in layers]
+
+
+def onnx_mlp(
+    centre: Float32, scale: Float32, layers: list[tuple[Float32, Float32]], activation: str
+) -> bytes:
+    """An ONNX model: subtract, scale, clip, then linear layers with their nonlinearity."""
+    try:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError as error:
+        raise MissingExtraError("onnx", "export") from error
+    constants = {
+        "centre": centre,
+        "scale": scale,
+        "low": np.float32(-LIMIT),
+        "high": np.float32(LIMIT),
+    }
+    nodes = [
+        helper.make_node("Sub", ["observation", "centre"], ["centred"]),
+        helper.make_node("Mul", ["centred", "scale"], ["scaled"]),
+        helper.make_node("Clip", ["scaled", "low", "high"], ["layer_0"]),
+    ]
+    for i, (weight, bias) in enumerate(layers):
+        constants |= {f"weight_{i}": weight, f"bias_{i}": bias}
+        last = i == len(layers) - 1
+        result = "output" if last else f"sum_{i}"
+        inputs = [f"layer_{i}", f"weight_{i}", f"bias_{i}"]
+        nodes.append(helper.make_node("Gemm", inputs, [result], transB=1))
+        if not last:
+            nodes.append(helper.make_node(OPERATORS[activation], [result], [f"layer_{i + 1}"]))
+    n_action = layers[-1][0].shape[0]
+    graph = helper.make_graph(
+        nodes,
+        "policy",
+        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", centre.size])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", n_action])],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())

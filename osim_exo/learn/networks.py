@@ -1,0 +1,232 @@
+"""Policy and critic: small networks over normalised observations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from osim_exo.learn.base import Mirror
+from osim_exo.learn.config import Activation, NetworkConfig, Symmetry
+from osim_exo.learn.normalise import Normaliser
+from osim_exo.learn.symmetry import Linear, Reflection
+
+ACTIVATIONS = {"relu": torch.relu, "elu": functional.elu, "tanh": torch.tanh}
+"""A network's nonlinearity is a part of it, and is stored with it."""
+
+Dense = list[tuple[Tensor, Tensor]]
+"""Weight and bias of each layer, as they are applied."""
+
+SMALL_START = 0.01
+"""Gain of a policy's last layer: the first actions are noise around zero."""
+
+
+def apply(layers: Dense, activation: Activation, values: Tensor) -> Tensor:
+    """Output of a network of these layers, in the precision of `values`."""
+    nonlinear = ACTIVATIONS[activation]
+    for weight, bias in layers[:-1]:
+        values = nonlinear(functional.linear(values, weight, bias))
+    return functional.linear(values, *layers[-1])
+
+
+class Network(nn.Module):
+    """A multilayer perceptron that mirrors as it was asked to.
+
+    Parameters
+    ----------
+    widths : input, hidden layers, output
+    activation : of the hidden layers
+    symmetry : ``network``, ``average`` or, for both others, anything
+    mirrors : of input and output, or None
+    last_gain : of the last layer's start
+    generator : random numbers of the start
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        activation: Activation,
+        symmetry: Symmetry,
+        mirrors: tuple[Reflection, Reflection] | None,
+        last_gain: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.mirrors = mirrors if symmetry == "average" else None
+        if self.mirrors is not None:
+            self.source, self.target = self.mirrors
+        ties: list[Reflection] = []
+        if mirrors is not None and symmetry == "network":
+            hidden = [Reflection.halves(width) for width in widths[1:-1]]
+            ties = [mirrors[0], *hidden, mirrors[1]]
+        self.layers = nn.ModuleList()
+        for i, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
+            gain = last_gain if i == len(widths) - 2 else math.sqrt(2.0)
+            tied = (ties[i], ties[i + 1]) if ties else None
+            self.layers.append(Linear(n_in, n_out, gain, generator, tied))
+
+    def dense(self, dtype: torch.dtype = torch.float32) -> Dense:
+        """Layers as they are applied; make them once for many calls of `run`."""
+        made = [layer.dense() for layer in self.layers if isinstance(layer, Linear)]
+        return [(weight.to(dtype), bias.to(dtype)) for weight, bias in made]
+
+    @torch.no_grad()
+    def folded(self) -> Dense:
+        """Layers of a plain network that gives the same outputs."""
+        layers = self.dense()
+        if self.mirrors is None:
+            return layers
+        index, sign = self.source.index, self.source.sign
+        first, bias = layers[0]
+        # f(M o) has the weight W M, and M is its own inverse.
+        turned = first[:, index] * sign[index]
+        folded = [(torch.cat([first, turned]), torch.cat([bias, bias]))]
+        for weight, bias in layers[1:-1]:
+            none = torch.zeros_like(weight)
+            rows = torch.cat([weight, none], 1), torch.cat([none, weight], 1)
+            folded.append((torch.cat(rows), torch.cat([bias, bias])))
+        last, bias = layers[-1]
+        target, turn = self.target.index, self.target.sign
+        other = last[target] * turn[:, None]
+        folded.append((0.5 * torch.cat([last, other], 1), 0.5 * (bias + bias[target] * turn)))
+        return folded
+
+    def run(self, layers: Dense, values: Tensor) -> Tensor:
+        """Output for normalised inputs, (n, n_in) tensor, in their precision."""
+        if self.mirrors is None:
+            return apply(layers, self.activation, values)
+        both = torch.cat([values, self.source(values)])
+        direct, turned = apply(layers, self.activation, both).chunk(2)
+        mean: Tensor = 0.5 * (direct + self.target(turned))
+        return mean
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Output for normalised inputs, (n, n_in) tensor."""
+        return self.run(self.dense(), values)
+
+    @torch.no_grad()
+    def silence(self, silent: Tensor) -> None:
+        """Set the first layer's weights for these inputs to zero, (n_in,) tensor of bool."""
+        first = self.layers[0]
+        if isinstance(first, Linear):
+            first.weight[:, silent] = 0.0
+
+
+class Actor(nn.Module):
+    """A Gaussian policy: a network for the mean, one deviation per action, and the normaliser.
+
+    Parameters
+    ----------
+    n_observation, n_action : sizes
+    config : NetworkConfig
+    mirror : the mirrored walker, or None where nothing is symmetric
+    generator : random numbers of the start
+    """
+
+    def __init__(
+        self,
+        n_observation: int,
+        n_action: int,
+        config: NetworkConfig,
+        mirror: Mirror | None,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        symmetric = mirror is not None and config.symmetry != "none"
+        source = target = None
+        if mirror is not None and symmetric:
+            source, target = Reflection.of(mirror.observation), Reflection.of(mirror.action)
+        self.normaliser = _normaliser(n_observation, source)
+        self.network = Network(
+            (n_observation, *config.hidden, n_action),
+            config.activation,
+            config.symmetry,
+            None if source is None or target is None else (source, target),
+            SMALL_START,
+            generator,
+        )
+        self.log_std = nn.Parameter(torch.full((n_action,), math.log(config.start_std)))
+        self.least_std = config.least_std
+        self.partner = torch.arange(n_action) if target is None else target.index
+
+    def std(self) -> Tensor:
+        """Deviation of each action, the same on both sides, (n_action,) tensor."""
+        log_std = 0.5 * (self.log_std + self.log_std[self.partner.to(self.log_std.device)])
+        return log_std.exp()
+
+    @torch.no_grad()
+    def keep_exploring(self) -> None:
+        """Raise deviations to the least one that is allowed; call it after each gradient step."""
+        self.log_std.clamp_(min=math.log(self.least_std))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Mean action of raw observations, (n, n_observation) tensor."""
+        mean: Tensor = self.network(self.normaliser(observation))
+        return mean
+
+
+class Critic(nn.Module):
+    """An estimate of the return from what policy and critic observe.
+
+    The network gives the return in deviations from the mean of the returns so far. When these
+    change, its last layer changes such that the estimates do not (van Hasselt et al. 2016).
+    """
+
+    mean: Tensor
+    std: Tensor
+    fresh: Tensor
+
+    def __init__(
+        self,
+        n_observation: int,
+        n_privileged: int,
+        config: NetworkConfig,
+        mirror: Mirror | None,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        source = None
+        if mirror is not None and config.symmetry != "none":
+            source = Reflection.joined(
+                Reflection.of(mirror.observation), Reflection.of(mirror.privileged)
+            )
+        self.normaliser = _normaliser(n_observation + n_privileged, source)
+        self.network = Network(
+            (n_observation + n_privileged, *config.critic_hidden, 1),
+            config.activation,
+            config.symmetry,
+            None if source is None else (source, Reflection.identity(1)),
+            1.0,
+            generator,
+        )
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+        self.register_buffer("fresh", torch.ones((), dtype=torch.bool))
+
+    @torch.no_grad()
+    def rescale(self, mean: Tensor, std: Tensor) -> None:
+        """Count returns from a new mean in a new deviation; estimates stay what they are."""
+        last = self.network.layers[-1]
+        if isinstance(last, Linear):
+            last.weight.mul_(self.std / std)
+            last.bias.mul_(self.std).add_(self.mean - mean).div_(std)
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def forward(self, joined: Tensor) -> Tensor:
+        """Return, (n,) tensor, for raw observations and privileged ones side by side."""
+        normal: Tensor = self.network(self.normaliser(joined))
+        return normal[:, 0] * self.std + self.mean
+
+
+def _normaliser(size: int, source: Reflection | None) -> Normaliser:
+    return Normaliser(size) if source is None else Normaliser(size, source.index, source.sign)
+
+
+def silence_inputs(part: Actor | Critic) -> None:
+    """Zero the weights of channels that never varied, so that nothing jumps when they do."""
+    part.network.silence(~part.normaliser.alive)
