@@ -60,7 +60,7 @@ def convert(
     InputError
         An option names what the model does not have, or `out` cannot be written.
     """
-    from osim_exo.models.convert import check, forces, joints, muscles, paths, sampling
+    from osim_exo.models.convert import check, contact, forces, joints, muscles, paths, sampling
 
     options = options or ConvertOptions()
     origin = Path(source)
@@ -81,6 +81,7 @@ def convert(
     result.changes["path points settled"] = forces.settle_points(tree, before, fixed)
     _convertible(tree)
     welded = tree.build()
+    result.changes["floors moved to the ground"] = contact.to_ground(tree, welded)
     sampling.check_names(welded, options.ranges)
     result.replaced = muscles.replace(tree, options.tendon)
     replaced = tree.build()
@@ -129,7 +130,7 @@ def _target(origin: Path, out: Path) -> Path:
 
 def _tidy(tree: Document, result: Conversion) -> None:
     """Add, drop and move parts, before anything is measured."""
-    from osim_exo.models.convert import forces
+    from osim_exo.models.convert import contact, forces
 
     options = result.options
     added = documents.listed(tree, list(options.add))
@@ -139,8 +140,8 @@ def _tidy(tree: Document, result: Conversion) -> None:
     result.changes["disabled, dropped"] = forces.drop_disabled(tree)
     result.changes["moved into the ForceSet"] = forces.gather(tree, tree.build())
     if options.contact == "smooth":
-        result.changes["contacts made smooth"] = forces.smooth_contact(tree)
-        result.warnings.append(forces.SMOOTHING)
+        result.changes["contacts made smooth"] = contact.smooth_contact(tree)
+        result.warnings.append(contact.SMOOTHING)
 
 
 def _still(tree: Document, model: opensim.Model, options: ConvertOptions) -> Fixed:

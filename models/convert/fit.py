@@ -17,7 +17,7 @@ from osim_exo.models import paths
 from osim_exo.models.convert.sampling import Samples
 from osim_exo.trial import Array
 
-MAX_ORDER = {1: 7, 2: 6, 3: 5, 4: 5, 5: 4}
+MAX_ORDER = {1: 8, 2: 8, 3: 6, 4: 5, 5: 4}
 """Largest sum of exponents by number of coordinates; 3 beyond."""
 
 WORTH = 0.01

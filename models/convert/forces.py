@@ -1,17 +1,17 @@
-"""Forces: all in the ForceSet, only kinds that compile, contact spheres smooth on request."""
+"""Forces: all in the ForceSet, only kinds that compile, none on coordinates that are gone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element, SubElement
+from xml.etree.ElementTree import Element
 
 from osim_exo.errors import InputError, ModelError
+from osim_exo.models.convert.contact import CONTACT
 from osim_exo.models.convert.document import (
     Document,
     is_true,
     name_of,
-    number,
     numbers,
     put,
     value,
@@ -34,21 +34,12 @@ FORCES = (
 )
 """Forces that can be compiled, besides muscles."""
 
-CONTACT = "HuntCrossleyForce"
-
 _ADVICE = {
     CONTACT: "--contact smooth makes SmoothSphereHalfSpaceForces of its spheres",
     "ElasticFoundationForce": "leave it out with --drop and add contact spheres with --add",
     "ExternalForce": "leave it out with --drop; recorded loads do not belong into a model file",
     "PrescribedForce": "leave it out with --drop",
 }
-
-SMOOTHING = (
-    "Smooth contacts push harder than Hunt-Crossley ones at small depth, by the smoothing that "
-    "OpenSim gives them: 23 % at 5 mm, 7 % at 10 mm, 2 % at 20 mm, and a little before they touch. "
-    "Weights and gaits that hang on the contact should be looked at again."
-)
-"""What a user should know about `smooth_contact`; see its test for the formula."""
 
 _REMOVED_SETS = ("ControllerSet", "ProbeSet")
 
@@ -217,79 +208,6 @@ def _make_plain(point: Element, location: list[float]) -> None:
     for child in list(point):
         if child.tag not in ("components", "socket_parent_frame", "location"):
             point.remove(child)
-
-
-def smooth_contact(document: Document) -> list[str]:
-    """Turn Hunt-Crossley contacts of spheres on a half-space into smooth ones; their names.
-
-    Both follow the same law (Hunt & Crossley 1975); for equal materials the stiffness keeps its
-    number, for others the two stiffnesses k = E^(2/3) act in series: 0.5 E^(2/3) = k1 k2 / (k1 +
-    k2), dissipation is weighted by the other side's share and friction is 2 u1 u2 / (u1 + u2).
-
-    Raises
-    ------
-    ModelError
-        A contact has meshes, more than one half-space, or none.
-    """
-    geometry = {name_of(g): g for g in document.objects("ContactGeometrySet")}
-    holder = document.objects("ForceSet")
-    made = []
-    for force in document.forces():
-        if force.tag != CONTACT:
-            continue
-        spheres, planes = _sides(force, geometry, document.source)
-        holder.remove(force)
-        for name, material in spheres:
-            new = SubElement(holder, "SmoothSphereHalfSpaceForce")
-            new.set("name", f"{name_of(force)}_{name}" if len(spheres) > 1 else name_of(force))
-            put(new, "socket_sphere", f"/contactgeometryset/{name}")
-            put(new, "socket_half_space", f"/contactgeometryset/{planes[0][0]}")
-            put(new, "transition_velocity", value(force, "transition_velocity"))
-            for tag, combined in _combined(material, planes[0][1]).items():
-                put(new, tag, repr(combined))
-            made.append(name_of(new))
-    return made
-
-
-def _sides(
-    force: Element, geometry: dict[str, Element], source: str
-) -> tuple[list[tuple[str, Element]], list[tuple[str, Element]]]:
-    """Spheres and half-spaces of a contact, each with its material."""
-    spheres, planes = [], []
-    for material in force.iter("HuntCrossleyForce..ContactParameters"):
-        for name in value(material, "geometry").split():
-            name = name.rsplit("/", 1)[-1]
-            kind = geometry[name].tag if name in geometry else "missing geometry"
-            if kind == "ContactSphere":
-                spheres.append((name, material))
-            elif kind == "ContactHalfSpace":
-                planes.append((name, material))
-            else:
-                raise ModelError(
-                    f"Contact '{name_of(force)}' of {source} has '{name}', a {kind}; only spheres "
-                    "on one half-space can be made smooth. Drop it with --drop and add spheres."
-                )
-    if len(planes) != 1 or not spheres:
-        raise ModelError(
-            f"Contact '{name_of(force)}' of {source} has {len(spheres)} spheres and "
-            f"{len(planes)} half-spaces; needed are spheres and one half-space. Drop it with "
-            "--drop and add contacts with --add."
-        )
-    return spheres, planes
-
-
-def _combined(one: Element, other: Element) -> dict[str, float]:
-    k1, k2 = (number(m, "stiffness") ** (2.0 / 3.0) for m in (one, other))
-    share = k2 / (k1 + k2) if k1 + k2 > 0.0 else 0.5
-    result = {
-        "stiffness": (2.0 * k1 * share) ** 1.5,
-        "dissipation": share * number(one, "dissipation")
-        + (1.0 - share) * number(other, "dissipation"),
-    }
-    for tag in ("static_friction", "dynamic_friction", "viscous_friction"):
-        u1, u2 = number(one, tag), number(other, tag)
-        result[tag] = 2.0 * u1 * u2 / (u1 + u2) if u1 + u2 > 0.0 else 0.0
-    return result
 
 
 def unsupported(document: Document) -> list[str]:

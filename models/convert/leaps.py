@@ -24,6 +24,10 @@ MOST = 0.2
 
 _PIECES, _HALVINGS, _ROUNDS, _BATCH = 12, 12, 5, 50
 
+_SHARE = 0.25
+"""A posture whose length the fit misses by less than this share of the leap on the way to it is on
+the same branch again: the way led across a glitch."""
+
 
 def jump(
     postures: Postures, fit: PathFit, start: Mapping[str, float], end: Mapping[str, float]
@@ -84,7 +88,7 @@ def beyond(
         if all(known[i] <= LEAP for i in batch):
             break
     for posture, size in known.items():
-        found[posture] = size > LEAP
+        found[posture] = size > LEAP and abs(missed[posture]) > _SHARE * size
     return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osim_exo.models import components
 from osim_exo.models.convert.document import Document, name_of, number, put, value
@@ -65,6 +66,9 @@ _CARRIED = {
     ),
 }
 """Properties that the old classes keep elsewhere; the first found counts."""
+
+SHORT, LONG = 0.3, 1.8
+"""Optimal lengths; a rigid-tendon fibre outside gives no force that means anything."""
 
 N_STATES = 40
 """Random states per muscle of the comparison."""
@@ -137,6 +141,7 @@ def compare(
 
     Two comparisons are made where the old muscles allow them: with rigid tendons in both, at random
     speeds (the curves alone), and with the old muscles as they were, in static equilibrium.
+    States that bring a fibre, its tendon taken as rigid, outside `SHORT` to `LONG` are left out.
 
     Parameters
     ----------
@@ -170,11 +175,10 @@ def _compare(
                 continue
             muscle.set_ignore_tendon_compliance(True)
         names.append(muscle.getName())
-    old_force, new_force = (
-        _forces(model, names, ranges, seed, moving=rigid_tendons) for model in (old, new)
-    )
+    old_force, _ = _forces(old, names, ranges, seed, moving=rigid_tendons)
+    new_force, extreme = _forces(new, names, ranges, seed, moving=rigid_tendons)
     difference = np.abs(new_force - old_force)
-    usable = np.isfinite(difference)
+    usable = np.isfinite(difference) & ~extreme
     if not usable.any():
         return ForceChange("", 0.0, 0.0, 0.0, ("", 0.0), 0)
     medians = {
@@ -201,8 +205,11 @@ def _forces(
     ranges: dict[str, tuple[float, float]],
     seed: int,
     moving: bool,
-) -> Array:
-    """Tendon force over isometric force, (n_state, n_muscle); NaN where it cannot be had."""
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Tendon force over isometric force, NaN where it cannot be had; whether fibres are extreme.
+
+    Both (n_state, n_muscle); extreme is a fibre outside `SHORT` to `LONG` with a rigid tendon.
+    """
     model = model.clone()
     for muscle in components.muscles(model):
         muscle.set_ignore_activation_dynamics(False)
@@ -212,6 +219,7 @@ def _forces(
     rng = np.random.default_rng(seed)
     low, high = np.array(list(ranges.values())).reshape(-1, 2).T
     forces = np.full((N_STATES, len(names)), np.nan)
+    extreme = np.zeros(forces.shape, dtype=bool)
     for i in range(N_STATES):
         values = dict(zip(ranges, rng.uniform(low, high)))
         speeds = dict(zip(ranges, rng.uniform(-SPEED, SPEED, len(ranges)) * moving))
@@ -222,7 +230,10 @@ def _forces(
         postures.move(speeds, values)
         for k, muscle in enumerate(chosen):
             forces[i, k] = _force(muscle, postures.state)
-    return forces
+        for k, (muscle, length) in enumerate(zip(chosen, postures.lengths())):
+            (fibre,) = fibre_lengths(muscle, np.array([length]))
+            extreme[i, k] = not SHORT <= fibre <= LONG
+    return forces, extreme
 
 
 def _force(muscle: opensim.Muscle, state: opensim.State) -> float:

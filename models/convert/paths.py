@@ -12,15 +12,12 @@ from osim_exo.models import components, paths
 from osim_exo.models.convert import sampling
 from osim_exo.models.convert.fit import PathFit
 from osim_exo.models.convert.leaps import fit_smooth
-from osim_exo.models.convert.muscles import fibre_lengths
+from osim_exo.models.convert.muscles import LONG, SHORT, fibre_lengths
 from osim_exo.models.convert.report import Conversion
 from osim_exo.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import opensim
-
-SHORT, LONG = 0.3, 1.8
-"""Optimal lengths; a rigid-tendon fibre outside gives no force that means anything."""
 
 RARELY = 0.05
 """Share of postures with such fibres that is not worth a warning: corners of the range."""

@@ -371,6 +371,45 @@ def test_a_smooth_sphere_pushes_like_the_hunt_crossley_one_but_for_opensim_s_smo
     assert "harder" in result.warnings[0]
 
 
+def test_a_floor_on_a_welded_platform_moves_to_the_ground_and_pushes_the_same(tmp_path):
+    legs.quiet()
+    model = osim.Model()
+    ball = osim.Body("ball", 2.0, legs.ZERO, osim.Inertia(0.01))
+    platform = osim.Body("platform", 20.0, legs.ZERO, osim.Inertia(1.0))
+    for one in (ball, platform):
+        model.addBody(one)
+    model.addJoint(osim.FreeJoint("free", model.getGround(), ball))
+    tilt = osim.PinJoint(
+        "tilt", model.getGround(), osim.Vec3(0.1, 0.2, 0.0), osim.Vec3(0.1, 0.2, 0.1),
+        platform, osim.Vec3(0.0, 0.1, 0.0), legs.ZERO,
+    )  # fmt: skip
+    legs.coordinate(tilt, 0, "tilt_angle", -1.0, 1.0, 0.15, locked=True)
+    model.addJoint(tilt)
+    turned = osim.Vec3(0.1, 0.2, -1.4)
+    floor = osim.ContactHalfSpace(osim.Vec3(0.0, 0.02, 0.0), turned, platform)
+    floor.setName("floor")
+    sphere = osim.ContactSphere(0.3, legs.ZERO, ball)
+    sphere.setName("sphere")
+    force = osim.SmoothSphereHalfSpaceForce("touch", sphere, floor)
+    force.set_stiffness(1e5)
+    for one in (floor, sphere):
+        model.addContactGeometry(one)
+    model.addForce(force)
+    source = legs.save(model, tmp_path / "platform.osim")
+    result = convert(source, tmp_path / "done.osim")
+    assert result.changes["floors moved to the ground"] == ["floor"]
+    found = []
+    for file in (source, tmp_path / "done.osim"):
+        loaded = osim.Model(str(file))
+        state = loaded.initSystem()
+        joint = osim.FreeJoint.safeDownCast(loaded.getJointSet().get("free"))
+        joint.getCoordinate(osim.FreeJoint.Coord_TranslationY).setValue(state, 0.4)
+        loaded.realizeAcceleration(state)
+        found.append([joint.get_coordinates(k).getAccelerationValue(state) for k in range(6)])
+    assert np.linalg.norm(np.array(found[0]) - [0, 0, 0, 0, -9.80665, 0]) > 1.0
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-9)
+
+
 def test_what_cannot_be_compiled_is_named_and_can_be_dropped(tmp_path):
     model = legs.leg()
     push = osim.PointActuator("pelvis")
