@@ -162,7 +162,7 @@ def test_a_settings_error_names_the_field_the_value_and_what_is_allowed():
     assert code == 2
     assert "speed" in message
     assert "-1.0" in message
-    assert "greater than 0" in message
+    assert "more than 0" in message
     assert "slope_deg" in message
     assert "'steep'" in message
     assert "pydantic" not in message

@@ -255,6 +255,19 @@ def test_broken_trial_folders_say_what_is_wrong(tmp_path):
         read_trial(folder)
 
 
+@pytest.mark.parametrize("series", ["speeds", "moments"])
+def test_a_trial_whose_coordinates_lack_a_joint_is_refused(tmp_path, series):
+    trial = walking_trial()
+    folder = write_trial(trial, tmp_path / "a")
+    kept = [n for n in trial.coordinates.names if n != "hip_flexion_r"]
+    write_table(folder / "coordinates.sto", trial.time, trial.coordinates.select(kept))
+    if series == "moments":
+        kept = [n for n in trial.speeds.names if n != "hip_flexion_r"]
+        write_table(folder / "speeds.sto", trial.time, trial.speeds.select(kept))
+    with pytest.raises(DataError, match=f"no column hip_flexion_r, which {series}.sto has"):
+        read_trial(folder)
+
+
 def _measured_files(tmp_path, trial):
     write_table(tmp_path / "q.mot", trial.time, trial.coordinates)
     forces = Channels(

@@ -98,7 +98,7 @@ def test_stride_time_scales_as_stride_length_over_stature_does_with_froude_speed
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
-        ({"speeds": (0.0,)}, "greater than 0"),
+        ({"speeds": (0.0,)}, "more than 0"),
         ({"speeds": (2.3,)}, "2.2"),
         ({"speeds": (float("nan"),)}, "speeds"),
         ({"speeds": ()}, "speeds"),
@@ -360,8 +360,8 @@ def solve_words(*words: str) -> list[str]:
         (["study", "run", "level_walking", "--subjects", "0"], "subjects"),
         (["study", "run", "level_walking", "--jobs", "0"], "at least 1"),
         (["study", "run", "level_walking", "--controller", "playback"], "optimal"),
-        (solve_words("--speed", "0"), "greater than 0"),
-        (solve_words("--speed", "-1.2"), "greater than 0"),
+        (solve_words("--speed", "0"), "more than 0"),
+        (solve_words("--speed", "-1.2"), "more than 0"),
         (solve_words("--speed", "2.3"), "2.2"),
         (solve_words("--speed", "nan"), "finite"),
         (solve_words("--slope", "15.5"), "15"),

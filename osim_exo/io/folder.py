@@ -93,7 +93,21 @@ def read_trial(folder: str | Path) -> Trial:
     for name, table in tables.items():
         if not np.array_equal(table.time, time):
             raise DataError(f"{folder / name}.sto has other times than {names[0]}.sto.")
+    _check_joints(folder, {name: table.channels.names for name, table in tables.items()})
     return Trial.build(time, info, **{name: table.channels for name, table in tables.items()})
+
+
+def _check_joints(folder: Path, names: Mapping[str, tuple[str, ...]]) -> None:
+    """Every joint that speeds or moments name must have its angle."""
+    if "coordinates" not in names:
+        return
+    for series in ("speeds", "moments"):
+        lacking = [n for n in names.get(series, ()) if n not in names["coordinates"]]
+        if lacking:
+            raise DataError(
+                f"{folder / 'coordinates.sto'} has no column {', '.join(lacking)}, which "
+                f"{series}.sto has. Both must name the same joints: write the trial again."
+            )
 
 
 def _states(trial: Trial) -> Channels:
