@@ -99,16 +99,18 @@ class Kernel:
         self._engine, address = llvm.load(code)
         self._call = _SIGNATURE(address)
         self._local = threading.local()
+        self._table = signature.table
+        self._sizes = {**signature.inputs, **signature.outputs}
+        self._shapes = {name: (size, self.width) for name, size in self._sizes.items()}
 
     def __repr__(self) -> str:
         s = self.signature
         return f"<Kernel {s.operations} operations, {s.dtype}, {s.width} lanes>"
 
     def _size(self, group: str) -> int:
-        sizes = {**self.signature.inputs, **self.signature.outputs}
-        if group not in sizes:
-            raise InputError(f"Unknown group '{group}'. Allowed: {', '.join(sizes)}.")
-        return sizes[group]
+        if group not in self._sizes:
+            raise InputError(f"Unknown group '{group}'. Allowed: {', '.join(self._sizes)}.")
+        return self._sizes[group]
 
     def n_block(self, n: int) -> int:
         """Blocks that n environments need."""
@@ -162,14 +164,13 @@ class Kernel:
         """
         if repeats < 1 or threads < 1:
             raise InputError(f"{repeats} repeats on {threads} threads; both must be at least 1.")
-        n_block = self._check(arrays, repeats)
+        n_block, addresses = self._check(arrays, repeats)
         first, end, step = (part or slice(None)).indices(n_block)
         if step != 1:
             raise InputError(f"Blocks {part} are not contiguous; give a slice without a step.")
-        table = [arrays[name] for name in self.signature.table]
-        pointers = (ctypes.c_void_p * len(table))(*(a.ctypes.data for a in table))
-        cuts = np.linspace(first, end, min(threads, max(end - first, 1)) + 1).astype(int)
-        ranges = list(zip(cuts[:-1].tolist(), cuts[1:].tolist()))
+        pointers = (ctypes.c_void_p * len(self._table))(*(addresses[g] for g in self._table))
+        shares, n = min(threads, max(end - first, 1)), end - first
+        ranges = [(first + k * n // shares, first + (k + 1) * n // shares) for k in range(shares)]
         waiting = [
             _pool(os.getpid(), threads).submit(self._run_range, a, b, repeats, pointers)
             for a, b in ranges[1:]
@@ -185,17 +186,20 @@ class Kernel:
         if not hasattr(self._local, "scratch"):
             shape = (max(self.signature.scratch, 1), self.width)
             self._local.scratch = blocks.aligned(shape, self.dtype)
-        address = self._local.scratch.ctypes.data
-        self._call(first, end, repeats, ctypes.addressof(pointers), address)
+            self._local.address = self._local.scratch.ctypes.data
+        self._call(first, end, repeats, ctypes.addressof(pointers), self._local.address)
 
-    def _check(self, arrays: Mapping[str, blocks.Array], repeats: int) -> int:
-        """Number of blocks; an `InputError` if an array is not what the code may touch."""
-        missing = [name for name in self.signature.table if name not in arrays]
+    def _check(
+        self, arrays: Mapping[str, blocks.Array], repeats: int
+    ) -> tuple[int, dict[str, int]]:
+        """Number of blocks, and where each array is; an `InputError` if one does not fit."""
+        addresses: dict[str, int] = {}
+        missing = [name for name in self._table if name not in arrays]
         if missing:
             raise InputError(f"The kernel needs arrays that are missing: {', '.join(missing)}.")
         n_block: int | None = None
         for name, array in arrays.items():
-            inner: tuple[int, ...] = (self._size(name), self.width)
+            inner: tuple[int, ...] = self._shapes.get(name) or (self._size(name), self.width)
             if name in self.signature.streamed:
                 inner = (repeats, *inner)
             n_block = len(array) if n_block is None else n_block
@@ -204,14 +208,14 @@ class Kernel:
                     f"Group '{name}' is {array.dtype} of shape {array.shape}; the kernel needs "
                     f"{self.dtype} of shape {(n_block, *inner)}. Make it with Kernel.zeros or pack."
                 )
-            flags = array.flags
-            aligned = not array.size or array.ctypes.data % ALIGNMENT == 0
+            flags, addresses[name] = array.flags, array.__array_interface__["data"][0]
+            aligned = not array.size or addresses[name] % ALIGNMENT == 0
             if not (flags.c_contiguous and flags.writeable and aligned):
                 raise InputError(
                     f"Group '{name}' is not writeable, contiguous or aligned memory. Make it with "
                     "Kernel.zeros or Kernel.pack, and write into it."
                 )
-        return n_block or 0
+        return n_block or 0, addresses
 
 
 @cache
