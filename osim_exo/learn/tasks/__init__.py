@@ -24,6 +24,7 @@ from osim_exo.learn.tasks.strides import Strides, recorded_strides, shipped_stri
 from osim_exo.learn.tasks.walker import Actor
 from osim_exo.physics.base import PhysicsNames
 from osim_exo.physics.compiled import CompiledPhysics
+from osim_exo.policy import Policy
 
 __all__ = [
     "Actor",
@@ -42,6 +43,7 @@ __all__ = [
     "TaskEnv",
     "Trunk",
     "WalkReward",
+    "frozen_policies",
     "make",
     "strides_of",
 ]
@@ -80,7 +82,20 @@ def make(
         on_failure="mark",
     )
     strides = strides_of(config, physics.names)
-    return TaskEnv(with_reference(config, strides), physics, seed, strides, frozen)
+    policies = frozen_policies(config) if frozen is None else frozen
+    return TaskEnv(with_reference(config, strides), physics, seed, strides, policies)
+
+
+def frozen_policies(config: TaskConfig) -> dict[str, Actor]:
+    """The policies that a task names, by part, read from their folders.
+
+    Raises
+    ------
+    DataError
+        A folder is no policy.
+    """
+    folders = {"human": config.human_policy, "exo": config.exo_policy}
+    return {part: Policy.load(path, "numpy") for part, path in folders.items() if path is not None}
 
 
 def strides_of(config: TaskConfig, names: PhysicsNames) -> Strides | None:

@@ -20,6 +20,7 @@ from osim_exo.learn.base import (
 )
 from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.tasks.curriculum import Effort
+from osim_exo.learn.tasks.ends import Falls
 from osim_exo.learn.tasks.randomise import Randomiser
 from osim_exo.learn.tasks.rewards import ImitateTerms, Outcome, WalkTerms
 from osim_exo.learn.tasks.senses import CLOCK, Reading
@@ -40,6 +41,9 @@ QUANTITIES = ("grf", "mass_centre_velocity", "passive_moment")
 
 SLOPE_EVERY = 5
 """Control steps between two changes of the ground's slope: setting it costs a part of a step."""
+
+HUGE = 1e3
+"""Bound of what failed environments read."""
 
 PUSH_EVERY = 10
 """Control steps between two looks for pushes that are due."""
@@ -85,8 +89,7 @@ class TaskEnv:
         last = None if imitates else config.walk.final_effort
         goal = config.walk.learned_share * config.ends.duration
         self._effort = Effort(first, last, config.walk.final_effort_steps, goal)
-        self._tilt = names.coordinates.index("pelvis_tilt")
-        self._height = names.coordinates.index("pelvis_ty")
+        self._falls = Falls(config, physics)
         self._most_steps = max(round(config.ends.duration / config.control_dt), 1)
         n = physics.n_env
         self._clock = np.zeros(n, dtype=np.int64)
@@ -202,6 +205,12 @@ class TaskEnv:
         self._centre_speed = found["mass_centre_velocity"]
         self._passive = found["passive_moment"]
         self._reading = Reading.of(self._physics)
+        failed = np.flatnonzero(self._physics.failed)
+        if failed.size:
+            # They are over: what they read must only be a number that squares.
+            parts = (*vars(self._reading).values(), self._centre_speed, self._passive)
+            for part in parts:
+                part[failed] = np.clip(np.nan_to_num(part[failed]), -HUGE, HUGE)
 
     def _observe(self, rows: Rows | slice) -> Observation:
         reading = self._reading if isinstance(rows, slice) else self._reading.of_rows(rows)
@@ -268,9 +277,7 @@ class TaskEnv:
         """Falls, terms by name, and the reward."""
         walker, reading = self._walker, self._reading
         target = walker.target()
-        fallen = self._fallen(reading)
-        if target is not None:
-            fallen |= self._imitate.misses(reading, target) > self.config.imitate.lost
+        fallen = self._falls(reading, target)
         outcome = Outcome(
             reading,
             self._centre_speed,
@@ -289,19 +296,6 @@ class TaskEnv:
         terms = {f"reward/{name}": value for name, value in weighted.items()} | facts
         terms["effort_weight"] = np.full(self.n_env, self._effort.weight)
         return fallen, terms, reward
-
-    def _fallen(self, reading: Reading) -> npt.NDArray[np.bool_]:
-        """Who fell, left its tracks or failed, (n_env,) array."""
-        ends, standing = self.config.ends, self._physics.standing_height
-        height = reading.coordinates[:, self._height] / standing
-        tilt = reading.coordinates[:, self._tilt] + reading.slope
-        return np.asarray(
-            self._physics.failed
-            | (height < ends.lowest_pelvis)
-            | (height > ends.highest_pelvis)
-            | (np.abs(tilt) > ends.largest_tilt)
-            | (np.abs(self._walk.lean(reading)) > ends.largest_lean)
-        )
 
     def snapshot(self) -> Snapshot:
         """All that `restore` needs to go on bit for bit."""

@@ -94,7 +94,7 @@ class HumanDrive:
         return self._excite(self._commands(output)[:, : self._n_muscle_action])
 
     def _commands(self, output: Float32) -> Array:
-        return np.asarray(self._squash(output.astype(float)), dtype=float)
+        return np.asarray(self._squash(output), dtype=float)
 
     def __call__(self, output: Float32, coordinates: Array, speeds: Array) -> tuple[Array, Array]:
         """Excitations, and shares of the other actuators' optimal forces.

@@ -179,9 +179,11 @@ class Walker:
         self.exo.observe(reading.exo_torque, rows, exo[:, :n_own])
         exo[:, n_own:] = human if exo.shape[1] > n_own else 0.0
         self._seen["exo"][rows] = exo
-        if self.learned == ("human",):
-            return human
-        return exo if self.learned == ("exo",) else np.hstack([human, exo[:, :n_own]])
+        if self.learned == ("human", "exo"):
+            return np.hstack([human, exo[:, :n_own]])
+        if not self.learned:
+            return human[:, :0]
+        return human if self.learned[0] == "human" else exo
 
     def controls(self, action: Float32, reading: Reading) -> tuple[Array, Array, Array]:
         """Excitations, commanded exo torque (Nm) and other controls for the learned parts' action.

@@ -1,0 +1,351 @@
+"""Closed loop of a learned policy in OpenSim, or compiled: walks as trials, falls counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from osim_exo.analysis.metabolics import with_metabolic_rates
+from osim_exo.config import Config
+from osim_exo.errors import InputError
+from osim_exo.learn.tasks import frozen_policies, strides_of
+from osim_exo.learn.tasks.config import CommandPoint, Commands, TaskConfig
+from osim_exo.learn.tasks.ends import Falls
+from osim_exo.learn.tasks.senses import Reading
+from osim_exo.learn.tasks.starts import StartSource
+from osim_exo.learn.tasks.strides import Strides
+from osim_exo.learn.tasks.walker import Actor, Walker
+from osim_exo.physics.base import Physics, PhysicsNames
+from osim_exo.physics.compiled import CompiledPhysics
+from osim_exo.physics.compiled_source import model_spec
+from osim_exo.physics.pool import PhysicsPool
+from osim_exo.progress import SILENT, Progress
+from osim_exo.trial import Array, Trial
+
+LEAST_RECORDED = 0.5
+"""s; a walk that falls sooner after the settling time gives no trial."""
+
+
+class Evaluation(Config):
+    """Which walks to look at, and in which physics."""
+
+    physics: Literal["opensim", "compiled"] = "opensim"
+    speed: float = Field(default=1.25, ge=0.0, le=2.2, description="commanded, m/s")
+    slope_deg: float = Field(default=0.0, ge=-10.0, le=10.0, description="uphill positive, degrees")
+    schedule: tuple[CommandPoint, ...] = Field(
+        default=(), description="commands that change, in place of speed and slope_deg"
+    )
+    runs: int = Field(default=4, ge=1, le=1024, description="walks, from phases spread evenly")
+    standing: bool = Field(default=False, description="begin standing, not within a stride")
+    duration: float = Field(default=12.0, gt=0.0, le=3600.0, description="of a walk, s")
+    settle: float = Field(default=3.0, ge=0.0, description="at the start, left out of trials, s")
+    record_dt: float = Field(default=0.01, gt=0.0, le=0.1, description="of the trials, s")
+    substep: float = Field(default=0.0005, gt=0.0, le=0.01, description="of fixed steps, s")
+    mode: Literal["fixed", "manager"] = Field(
+        default="manager", description="OpenSim's own integrator with error control, or fixed steps"
+    )
+    accuracy: float = Field(default=1e-3, gt=0.0, le=0.1, description="of OpenSim's integrator")
+    workers: int = Field(default=2, ge=1, le=256, description="processes with OpenSim")
+    seed: int = Field(default=0, ge=0, description="of the starts' noise")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.settle >= self.duration:
+            raise ValueError(
+                f"settle = {self.settle:g} s leaves nothing of duration = {self.duration:g} s"
+            )
+        slopes = {point.slope_deg for point in self.schedule}
+        if len(slopes) > 1 and self.physics == "opensim":
+            raise ValueError(
+                f"the schedule has slopes of {', '.join(f'{s:g}' for s in sorted(slopes))} "
+                'degrees; in OpenSim the ground keeps its slope. Use physics = "compiled"'
+            )
+        return self
+
+    def commands(self) -> Commands:
+        """The commands of these walks."""
+        if self.schedule:
+            return Commands(schedule=self.schedule)
+        return Commands(
+            schedule=(CommandPoint(time=0, speed=self.speed, slope_deg=self.slope_deg),)
+        )
+
+    @property
+    def first_slope_deg(self) -> float:
+        """Slope of the ground at the start, degrees."""
+        return self.schedule[0].slope_deg if self.schedule else self.slope_deg
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What the walks of an evaluation gave.
+
+    Attributes
+    ----------
+    trials : one per run that lasted; settling time left out
+    fell_at : per run, s since its start; None where it did not fall
+    duration : that was asked for, s
+    """
+
+    trials: tuple[Trial, ...]
+    fell_at: tuple[float | None, ...]
+    duration: float
+
+    @property
+    def falls(self) -> int:
+        """Number of runs that fell."""
+        return sum(time is not None for time in self.fell_at)
+
+    @property
+    def seconds(self) -> float:
+        """Mean time walked, s."""
+        return float(np.mean([self.duration if t is None else t for t in self.fell_at]))
+
+
+@dataclass
+class _Track:
+    """What is recorded every `record_dt`, (n_env, n) arrays by the physics' names."""
+
+    names: PhysicsNames
+    coordinates: list[Array] = field(default_factory=list)
+    speeds: list[Array] = field(default_factory=list)
+    activations: list[Array] = field(default_factory=list)
+    exo_torque: list[Array] = field(default_factory=list)
+    excitations: list[Array] = field(default_factory=list)
+    others: list[Array] = field(default_factory=list)
+
+    def add(self, physics: Physics, excitations: Array, others: Array) -> None:
+        self.coordinates.append(physics.coordinates)
+        self.speeds.append(physics.speeds)
+        self.activations.append(physics.activations)
+        self.exo_torque.append(physics.exo_torque)
+        self.excitations.append(excitations)
+        self.others.append(others)
+
+
+def evaluate(
+    config: TaskConfig,
+    policy: Actor | None,
+    settings: Evaluation,
+    frozen: Mapping[str, Actor] | None = None,
+    progress: Progress = SILENT,
+    name: str = "",
+    **facts: Any,
+) -> Walked:
+    """Walk with a policy, and record.
+
+    Parameters
+    ----------
+    config : the task that the policy was trained on; its commands, randomisation and numerics give
+        way to `settings`
+    policy : of the learned parts; None if every part is in `frozen`
+    settings : Evaluation
+    frozen : policies of the other parts, as for `osim_exo.learn.tasks.make`
+    progress : Progress
+    name : of the trials; made of condition and speed if not given
+    facts : further fields of the trials' `TrialInfo`, as ``seed`` and ``subject``
+
+    Returns
+    -------
+    Walked
+
+    Raises
+    ------
+    InputError
+        Policies do not fit the task, or the model's tendons stretch: such states are not recorded.
+    """
+    if config.model.tendon != "rigid":
+        raise InputError(
+            'Walks are recorded with rigid tendons only; the task has tendon = "compliant".'
+        )
+    spec = model_spec(config.model)
+    trunk = [a.optimal_force for a in spec.actuators if not a.name.startswith("exo_")]
+    task = config.changed(commands=settings.commands())
+    others = frozen_policies(config) if frozen is None else frozen
+    physics = _physics(task, settings)
+    try:
+        strides = None if settings.standing else strides_of(task, physics.names)
+        followed = strides if config.kind == "imitate" else None
+        walker = Walker(task, physics, trunk[0] if trunk else 1.0, followed, others)
+        _check_policy(walker, policy)
+        track, fell_at = _walk(task, settings, physics, walker, policy, strides, progress)
+    finally:
+        physics.close()
+    label = name or f"{config.condition} {settings.speed:g} m/s"
+    trials = _trials(task, settings, track, fell_at, label, facts)
+    return Walked(tuple(trials), tuple(fell_at), settings.duration)
+
+
+def _physics(config: TaskConfig, settings: Evaluation) -> Physics:
+    """The physics of an evaluation, with the slope of its start."""
+    if settings.physics == "compiled":
+        compiled = CompiledPhysics(
+            config.model, settings.runs, settings.record_dt, settings.substep, on_failure="mark"
+        )
+        compiled.set_parameters(slope_deg=settings.first_slope_deg)
+        return compiled
+    return PhysicsPool(
+        config.model.changed(slope_deg=settings.first_slope_deg),
+        settings.runs,
+        settings.workers,
+        on_failure="mark",
+        control_dt=settings.record_dt,
+        mode=settings.mode,
+        substep=min(settings.substep, settings.record_dt),
+        accuracy=settings.accuracy,
+    )
+
+
+def _check_policy(walker: Walker, policy: Actor | None) -> None:
+    """Refuse a policy of another task."""
+    if policy is None:
+        if walker.learned:
+            raise InputError(
+                f"No policy was given for: {', '.join(walker.learned)}. Give the one that was "
+                "trained on this task."
+            )
+        return
+    for what, rows, given in (
+        ("observations", walker.signals(), policy.interface.observations),
+        ("actions", walker.actions(), policy.interface.actions),
+    ):
+        here, there = [row.name for row in rows], [row.name for row in given]
+        if here != there:
+            other = sorted(set(here) ^ set(there)) or ["their order"]
+            raise InputError(
+                f"The policy's {what} are not those of the task; different: {', '.join(other)}. "
+                "Evaluate it with the configuration of its own run."
+            )
+
+
+def _walk(
+    config: TaskConfig,
+    settings: Evaluation,
+    physics: Physics,
+    walker: Walker,
+    policy: Actor | None,
+    strides: Strides | None,
+    progress: Progress,
+) -> tuple[_Track, list[float | None]]:
+    """Run all walks; recording begins at the start."""
+    hold = round(config.control_dt / settings.record_dt)
+    if hold < 1 or abs(hold * settings.record_dt - config.control_dt) > 1e-9:
+        raise InputError(
+            f"record_dt = {settings.record_dt:g} s does not divide the policy's step of "
+            f"{config.control_dt:g} s. Choose for instance {config.control_dt / 2:g} s."
+        )
+    random = np.random.default_rng(settings.seed)
+    reading = _begin(config, settings, physics, walker, strides, random)
+    falls, fell_at = Falls(config, physics), np.full(settings.runs, np.nan)
+    track = _Track(physics.names)
+    n_step = round(settings.duration / config.control_dt)
+    none = np.zeros((settings.runs, 0), dtype=np.float32)
+    with progress.step(f"Walking in {settings.physics}"):
+        for number in range(1, n_step + 1):
+            seen = walker.observe(reading)
+            action = none if policy is None else policy(seen)
+            excitations, torque, others = walker.controls(action, reading)
+            for _ in range(hold):
+                track.add(physics, excitations, others)
+                physics.step(excitations, torque, others)
+            reading = Reading.of(physics)
+            walker.advance(reading, random)
+            if isinstance(physics, CompiledPhysics) and settings.schedule:
+                physics.set_parameters(slope_deg=walker.commands.slope_deg)
+            over = falls(reading, walker.target()) & np.isnan(fell_at)
+            fell_at[over] = number * config.control_dt
+            if not np.isnan(fell_at).any():
+                break
+    return track, [None if np.isnan(time) else float(time) for time in fell_at]
+
+
+def _begin(
+    config: TaskConfig,
+    settings: Evaluation,
+    physics: Physics,
+    walker: Walker,
+    strides: Strides | None,
+    random: np.random.Generator,
+) -> Reading:
+    """Put every walk to its start."""
+    n = settings.runs
+    rows, speed, slope = np.arange(n), *walker.commands.draw(random, n)
+    standing = np.full(n, settings.standing)
+    walker.commands.begin(rows, speed, slope, standing, random)
+    begun = StartSource(config.starts, physics, strides).place(
+        rows, standing, speed, slope, random, rows / n
+    )
+    reading = Reading.of(physics)
+    walker.begin(rows, reading, begun.forward, begun.phase)
+    return reading
+
+
+def _trials(
+    config: TaskConfig,
+    settings: Evaluation,
+    track: _Track,
+    fell_at: list[float | None],
+    name: str,
+    facts: dict[str, Any],
+) -> list[Trial]:
+    """The walks as trials: OpenSim's evaluation of the model along them."""
+    from osim_exo.physics.record import Motion, Recorder, describe
+
+    model_config = config.model.changed(slope_deg=settings.first_slope_deg)
+    model = model_config.build()
+    recorder = Recorder(model, model_config.display)
+    rows = {key: np.array(values) for key, values in vars(track).items() if key != "names"}
+    names = track.names
+    found = []
+    for run, fell in enumerate(fell_at):
+        first = round(settings.settle / settings.record_dt)
+        last = len(track.speeds) if fell is None else round(fell / settings.record_dt)
+        if (last - first) * settings.record_dt < LEAST_RECORDED:
+            continue
+        own = {key: values[first:last, run] for key, values in rows.items()}
+        info = describe(
+            model_config,
+            model,
+            f"{name} run {run + 1}",
+            condition=config.condition,
+            controller="learned" if config.condition == "assisted" else "none",
+            physics=settings.physics,
+            speed=settings.speed,
+            provenance={
+                "fell_at": fell,
+                "seconds_asked": settings.duration,
+                "run": run,
+                "settings": settings.model_dump(mode="json"),
+                **facts.get("provenance", {}),
+            },
+            **{key: value for key, value in facts.items() if key != "provenance"},
+        )
+        states = _states(own, names, info.provenance)
+        controls = dict(
+            zip((*names.muscles, *names.others), np.hstack([own["excitations"], own["others"]]).T)
+        )
+        limit = config.model.exo.limits.max_torque if config.model.exo else 1.0
+        controls |= dict(zip(names.exo, own["exo_torque"].T / limit))
+        time = settings.record_dt * np.arange(last - first, dtype=float)
+        trial = recorder.record(Motion(time, states, controls), info)
+        found.append(with_metabolic_rates(trial))
+    return found
+
+
+def _states(
+    own: Mapping[str, npt.NDArray[np.float64]], names: PhysicsNames, paths: Mapping[str, Any]
+) -> dict[str, Array]:
+    """States by OpenSim's paths."""
+    found = {}
+    for k, name in enumerate(names.coordinates):
+        path = paths["coordinate_paths"][name]
+        found[f"{path}/value"] = own["coordinates"][:, k]
+        found[f"{path}/speed"] = own["speeds"][:, k]
+    for k, name in enumerate(names.muscles):
+        found[f"{paths['muscle_paths'][name]}/activation"] = own["activations"][:, k]
+    return found
