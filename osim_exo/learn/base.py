@@ -171,6 +171,13 @@ class BatchEnv(Protocol):
     def interface(self) -> Interface:
         """Signals, units, limits and rate, as they go into the policy's bundle."""
 
+    @property
+    def parts(self) -> Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Columns of observation and action of each policy that is learned, by its name.
+
+        ``human`` and ``exo`` where both learn together; one of them, with all columns, else.
+        """
+
     def reset(self) -> Observation:
         """Begin every environment's episode."""
 

@@ -33,6 +33,9 @@ class NetworkConfig(Config):
     """
 
     hidden: tuple[int, ...] = Field(default=(128, 128), min_length=1, description="policy's widths")
+    exo_hidden: tuple[int, ...] = Field(
+        default=(64, 64), min_length=1, description="widths of an exo's policy"
+    )
     critic_hidden: tuple[int, ...] = Field(
         default=(128, 128), min_length=1, description="critic's widths"
     )
@@ -41,20 +44,22 @@ class NetworkConfig(Config):
     start_std: float = Field(
         default=0.5, gt=0.0, le=2.0, description="of the actions, before squashing, at the start"
     )
+    exo_start_std: float = Field(
+        default=0.2, gt=0.0, le=2.0, description="the same of an exo's actions"
+    )
     least_std: float = Field(default=0.05, gt=0.0, le=1.0, description="it never falls below")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        widths = (*self.hidden, *self.critic_hidden)
+        widths = (*self.hidden, *self.exo_hidden, *self.critic_hidden)
         if min(widths) < 1 or (self.symmetry == "network" and any(w % 2 for w in widths)):
             raise ValueError(
                 f"the widths {', '.join(map(str, widths))} were given; they must be positive, "
                 'and even where symmetry = "network"'
             )
-        if self.least_std > self.start_std:
-            raise ValueError(
-                f"least_std = {self.least_std:g} is above start_std = {self.start_std:g}"
-            )
+        start = min(self.start_std, self.exo_start_std)
+        if self.least_std > start:
+            raise ValueError(f"least_std = {self.least_std:g} is above the start at {start:g}")
         return self
 
 
@@ -129,10 +134,10 @@ class LearnConfig(Config):
     network: NetworkConfig = NetworkConfig()
     ppo: PpoConfig = PpoConfig()
     stop: StopConfig | None = Field(default=None, description="none: use up all steps")
-    start_from: Path | None = Field(
-        default=None, description="run folder whose networks to go on with, as fine-tuning"
+    start_from: tuple[Path, ...] = Field(
+        default=(), description="run folders whose networks to go on with, as fine-tuning"
     )
-    checkpoint_every: int = Field(default=20, ge=1, description="iterations")
+    checkpoint_every: int = Field(default=50, ge=1, description="iterations")
     tensorboard: bool = Field(default=False, description="write event files too")
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ import torch
 
 from osim_exo import bundle
 from osim_exo.errors import DataError, MissingExtraError
-from osim_exo.learn.networks import Actor, Dense
+from osim_exo.learn.networks import Actor, Dense, Part
 from osim_exo.learn.normalise import LIMIT
 from osim_exo.policy import GOLDEN, ONNX, WEIGHTS, Interface, mlp
 
@@ -30,7 +30,7 @@ OPERATORS = {"relu": "Relu", "elu": "Elu", "tanh": "Tanh"}
 
 
 def export_policy(
-    folder: str | Path, actor: Actor, interface: Interface, record: Mapping[str, Any]
+    folder: str | Path, actor: Actor, part: str, interface: Interface, record: Mapping[str, Any]
 ) -> Path:
     """Write the mean of a policy as a bundle; see `osim_exo.policy.Policy.load`.
 
@@ -38,7 +38,8 @@ def export_policy(
     ----------
     folder : of the bundle
     actor : Actor
-    interface : its signals and actions, in the network's order
+    part : whose policy
+    interface : signals and actions of the task
     record : where it comes from
 
     Raises
@@ -48,21 +49,27 @@ def export_policy(
     DataError
         The exported network differs from the one that was trained.
     """
-    layers, activation = _arrays(actor.network.folded()), actor.network.activation
-    centre, scale = (_array(part) for part in actor.normaliser.centre_and_scale())
+    network, columns = actor.network(part), actor.parts[part]
+    layers, activation = _arrays(network.folded()), network.activation
+    sees = list(columns.observation)
+    every_centre, every_scale = (_array(t) for t in actor.normaliser.centre_and_scale())
+    centre, scale = every_centre[sees], every_scale[sees]
     arrays = {"centre": centre, "scale": scale}
     for i, (weight, bias) in enumerate(layers):
         arrays |= {f"weight_{i}": weight, f"bias_{i}": bias}
     content = {
-        "interface": interface.model_dump(mode="json"),
+        "interface": of_part(interface, columns).model_dump(mode="json"),
         "network": {"kind": "mlp", "activation": activation, "limit": LIMIT},
         "record": dict(record),
     }
     weights = bundle.pack(arrays)
     inputs = golden_inputs(centre, scale)
     device = next(actor.parameters()).device
+    whole = np.tile(every_centre, (N_GOLDEN, 1))
+    whole[:, sees] = inputs
     with torch.no_grad():
-        outputs = _array(actor(torch.from_numpy(inputs).to(device)))
+        means = _array(actor(torch.from_numpy(whole).to(device)))
+    outputs = np.ascontiguousarray(means[:, list(columns.action)])
     _check(mlp(weights, content)(inputs), outputs)
     files = {
         ONNX: onnx_mlp(centre, scale, layers, activation),
@@ -70,6 +77,14 @@ def export_policy(
         GOLDEN: bundle.pack({"observation": inputs, "output": outputs}),
     }
     return bundle.write(folder, content, files)
+
+
+def of_part(interface: Interface, part: Part) -> Interface:
+    """Signals and actions of one part of a task's policies."""
+    return interface.changed(
+        observations=tuple(interface.observations[i] for i in part.observation),
+        actions=tuple(interface.actions[i] for i in part.action),
+    )
 
 
 def golden_inputs(centre: Float32, scale: Float32) -> Float32:

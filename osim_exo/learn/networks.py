@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from osim_exo.errors import InputError
 from osim_exo.learn.base import Mirror
 from osim_exo.learn.config import Activation, NetworkConfig, Symmetry
 from osim_exo.learn.normalise import Normaliser
@@ -116,57 +118,118 @@ class Network(nn.Module):
             first.weight[:, silent] = 0.0
 
 
+@dataclass(frozen=True)
+class Part:
+    """A policy of its own among those that learn together, as the human's and the exo's.
+
+    Attributes
+    ----------
+    observation, action : columns of the task's observation and action
+    """
+
+    observation: tuple[int, ...]
+    action: tuple[int, ...]
+
+
 class Actor(nn.Module):
-    """A Gaussian policy: a network for the mean, one deviation per action, and the normaliser.
+    """Gaussian policies: a network for each part's mean, a deviation per action, one normaliser.
 
     Parameters
     ----------
-    n_observation, n_action : sizes
+    n_observation, n_action : sizes of the task
+    parts : by name; the actions of all together are those of the task
     config : NetworkConfig
     mirror : the mirrored walker, or None where nothing is symmetric
     generator : random numbers of the start
     """
 
+    order: Tensor
+    partner: Tensor
+
     def __init__(
         self,
         n_observation: int,
         n_action: int,
+        parts: Mapping[str, Part],
         config: NetworkConfig,
         mirror: Mirror | None,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        symmetric = mirror is not None and config.symmetry != "none"
         source = target = None
-        if mirror is not None and symmetric:
+        if mirror is not None and config.symmetry != "none":
             source, target = Reflection.of(mirror.observation), Reflection.of(mirror.action)
         self.normaliser = _normaliser(n_observation, source)
-        self.network = Network(
-            (n_observation, *config.hidden, n_action),
-            config.activation,
-            config.symmetry,
-            None if source is None or target is None else (source, target),
-            SMALL_START,
-            generator,
-        )
-        self.log_std = nn.Parameter(torch.full((n_action,), math.log(config.start_std)))
+        self.parts = dict(parts)
+        self.networks = nn.ModuleDict()
+        log_std = torch.full((n_action,), math.log(config.start_std))
+        for name, part in parts.items():
+            mirrors = None
+            if source is not None and target is not None:
+                mirrors = (source.within(part.observation), target.within(part.action))
+            is_exo = name == "exo"
+            hidden = config.exo_hidden if is_exo else config.hidden
+            widths = (len(part.observation), *hidden, len(part.action))
+            self.networks[name] = Network(
+                widths, config.activation, config.symmetry, mirrors, SMALL_START, generator
+            )
+            log_std[list(part.action)] = math.log(
+                config.exo_start_std if is_exo else config.start_std
+            )
+            self.register_buffer(f"sees_{name}", torch.tensor(part.observation))
+        order = [column for part in parts.values() for column in part.action]
+        self.register_buffer("order", torch.argsort(torch.tensor(order)))
+        self.log_std = nn.Parameter(log_std)
         self.least_std = config.least_std
-        self.partner = torch.arange(n_action) if target is None else target.index
+        partner = torch.arange(n_action) if target is None else target.index
+        self.register_buffer("partner", partner)
+        self._whole = len(parts) == 1 and all(
+            part.observation == tuple(range(n_observation))
+            and part.action == tuple(range(n_action))
+            for part in parts.values()
+        )
+
+    def network(self, part: str) -> Network:
+        """The network of one part."""
+        found = self.networks[part]
+        if not isinstance(found, Network):
+            raise InputError(f"There is no part '{part}'.")
+        return found
+
+    def dense(self, dtype: torch.dtype = torch.float32) -> list[Dense]:
+        """Layers of all parts as they are applied; make them once for many calls of `run`."""
+        return [self.network(part).dense(dtype) for part in self.parts]
+
+    def run(self, layers: list[Dense], values: Tensor) -> Tensor:
+        """Mean action for normalised observations, (n, n_observation), in their precision."""
+        if self._whole:
+            (part,) = self.parts
+            return self.network(part).run(layers[0], values)
+        means = [
+            self.network(part).run(dense, values[:, self.get_buffer(f"sees_{part}")])
+            for part, dense in zip(self.parts, layers)
+        ]
+        return torch.cat(means, dim=1)[:, self.order]
 
     def std(self) -> Tensor:
         """Deviation of each action, the same on both sides, (n_action,) tensor."""
-        log_std = 0.5 * (self.log_std + self.log_std[self.partner.to(self.log_std.device)])
-        return log_std.exp()
+        return (0.5 * (self.log_std + self.log_std[self.partner])).exp()
 
     @torch.no_grad()
     def keep_exploring(self) -> None:
         """Raise deviations to the least one that is allowed; call it after each gradient step."""
         self.log_std.clamp_(min=math.log(self.least_std))
 
+    @torch.no_grad()
+    def silence(self) -> None:
+        """Zero the weights of channels that never varied, so that nothing jumps when they do."""
+        silent = ~self.normaliser.alive
+        for part in self.parts:
+            self.network(part).silence(silent[self.get_buffer(f"sees_{part}")])
+
     def forward(self, observation: Tensor) -> Tensor:
         """Mean action of raw observations, (n, n_observation) tensor."""
-        mean: Tensor = self.network(self.normaliser(observation))
-        return mean
+        return self.run(self.dense(), self.normaliser(observation))
 
 
 class Critic(nn.Module):
@@ -217,6 +280,10 @@ class Critic(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
+    def silence(self) -> None:
+        """Zero the weights of channels that never varied, so that nothing jumps when they do."""
+        self.network.silence(~self.normaliser.alive)
+
     def forward(self, joined: Tensor) -> Tensor:
         """Return, (n,) tensor, for raw observations and privileged ones side by side."""
         normal: Tensor = self.network(self.normaliser(joined))
@@ -225,8 +292,3 @@ class Critic(nn.Module):
 
 def _normaliser(size: int, source: Reflection | None) -> Normaliser:
     return Normaliser(size) if source is None else Normaliser(size, source.index, source.sign)
-
-
-def silence_inputs(part: Actor | Critic) -> None:
-    """Zero the weights of channels that never varied, so that nothing jumps when they do."""
-    part.network.silence(~part.normaliser.alive)

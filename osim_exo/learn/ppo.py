@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from osim_exo.errors import SimulationError
 from osim_exo.learn.base import Mirror
 from osim_exo.learn.config import LEAST_BF16_STD, NetworkConfig, PpoConfig
-from osim_exo.learn.networks import Actor, Critic, Dense, silence_inputs
+from osim_exo.learn.networks import Actor, Critic, Dense, Part
 from osim_exo.learn.normalise import normal
 from osim_exo.learn.rollout import Rollout, advantages
 from osim_exo.learn.symmetry import Reflection
@@ -52,7 +53,7 @@ def value_loss(value: Tensor, target: Tensor, before: Tensor, clip: float | None
 class Acting:
     """A policy made ready for many calls between two updates."""
 
-    layers: Dense
+    layers: list[Dense]
     centre: Tensor
     scale: Tensor
     std: Tensor
@@ -90,6 +91,7 @@ class Ppo:
     Parameters
     ----------
     sizes : numbers of observations, privileged observations and actions
+    parts : policies that learn together, by name
     network : NetworkConfig
     config : PpoConfig
     mirror : the mirrored walker, or None
@@ -100,6 +102,7 @@ class Ppo:
     def __init__(
         self,
         sizes: tuple[int, int, int],
+        parts: Mapping[str, Part],
         network: NetworkConfig,
         config: PpoConfig,
         mirror: Mirror | None,
@@ -109,7 +112,7 @@ class Ppo:
         n_observation, n_privileged, n_action = sizes
         self.sizes, self.config, self.device = sizes, config, device
         start = torch.Generator().manual_seed(seed)
-        self.actor = Actor(n_observation, n_action, network, mirror, start).to(device)
+        self.actor = Actor(n_observation, n_action, parts, network, mirror, start).to(device)
         self.critic = Critic(n_observation, n_privileged, network, mirror, start).to(device)
         self.generator = torch.Generator(device).manual_seed(seed + 1)
         self.parameters = [*self.actor.parameters(), *self.critic.parameters()]
@@ -141,20 +144,20 @@ class Ppo:
         self.actor.normaliser.update(observation)
         self.critic.normaliser.update(torch.cat([observation, privileged], dim=-1))
         if first:
-            silence_inputs(self.actor)
-            silence_inputs(self.critic)
+            self.actor.silence()
+            self.critic.silence()
 
     @torch.no_grad()
     def acting(self) -> Acting:
         """The policy as it is now, ready for many calls of `act`."""
-        layers = self.actor.network.dense()
+        layers = self.actor.dense()
         return Acting(layers, *self.actor.normaliser.centre_and_scale(), self.actor.std())
 
     @torch.no_grad()
     def act(self, acting: Acting, observation: Tensor) -> tuple[Tensor, Tensor]:
         """Action with noise, and its mean, (n, n_action) tensors."""
         inputs = normal(observation, acting.centre, acting.scale)
-        mean = self.actor.network.run(acting.layers, inputs)
+        mean = self.actor.run(acting.layers, inputs)
         noise = torch.randn(mean.shape, generator=self.generator, device=self.device)
         return torch.addcmul(mean, noise, acting.std), mean
 
@@ -282,7 +285,7 @@ class Ppo:
     ) -> tuple[float, float, float]:
         """One gradient step; losses and divergence before it."""
         actor, critic, config = self.actor, self.critic, self.config
-        mean = actor.network.run(actor.network.dense(dtype), batch.inputs).float()
+        mean = actor.run(actor.dense(dtype), batch.inputs).float()
         value = critic.network.run(critic.network.dense(dtype), batch.critic_inputs).float()[:, 0]
         std = actor.std()
         ratio = (log_probability(batch.action, mean, std) - batch.log_probability).exp()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from osim_exo.errors import InputError
 from osim_exo.learn.base import Mirroring
 
 
@@ -41,6 +43,15 @@ class Reflection(nn.Module):
         """Of two vectors, one behind the other."""
         index = torch.cat([first.index, second.index + first.index.numel()])
         return cls(index, torch.cat([first.sign, second.sign]))
+
+    def within(self, columns: Sequence[int]) -> Reflection:
+        """How some columns mirror, which must hold both sides of each pair."""
+        place = {column: i for i, column in enumerate(columns)}
+        partners = [int(self.index[column]) for column in columns]
+        if not set(partners) <= set(place):
+            raise InputError("A part of a policy must see and drive both sides of every pair.")
+        index = torch.tensor([place[partner] for partner in partners], dtype=torch.long)
+        return Reflection(index, self.sign[list(columns)])
 
     def forward(self, values: Tensor) -> Tensor:
         """Mirrored rows of a (..., n) tensor."""

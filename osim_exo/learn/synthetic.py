@@ -83,6 +83,12 @@ class SyntheticEnv:
             model_hash="synthetic",
         )
 
+    @property
+    def parts(self) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """One policy, which sees and drives everything."""
+        columns = range(len(self.observation_names)), range(len(self.action_names))
+        return {"synthetic": (tuple(columns[0]), tuple(columns[1]))}
+
     def _observe(self) -> Observation:
         shape = (self.n_env, len(self.privileged_names))
         hidden = np.broadcast_to(self._state.sum(axis=1, keepdims=True), shape)
