@@ -9,9 +9,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from osim_exo.config import Config
 from osim_exo.errors import DataError, InputError
@@ -32,7 +32,19 @@ class MeasuredWalk(Config):
     """A measured walk as a .toml file describes it; paths are relative to that file."""
 
     name: str = Field(min_length=1, description="label in tables and figures")
-    coordinates: Path = Field(description=".mot or .sto of inverse kinematics")
+    coordinates: Path | None = Field(
+        default=None, description=".mot or .sto of inverse kinematics; this or c3d"
+    )
+    c3d: Path | None = Field(default=None, description=".c3d with force plates, markers or both")
+    plates: dict[Literal["r", "l"], int] = Field(
+        default_factory=dict, description="of the c3d: force plate under each foot, from 0"
+    )
+    markers: dict[str, str | tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="of the c3d: marker or markers of pelvis, heel_r, toe_r, heel_l, toe_l",
+    )
+    forward: str | None = Field(default=None, description="of the c3d: axis of walking, as +x")
+    up: str | None = Field(default=None, description="of the c3d: axis that points up, as +z")
     grf: Path | None = Field(default=None, description="external loads .mot of both feet")
     moments: Path | None = Field(default=None, description=".sto of inverse dynamics")
     activations: Path | None = Field(default=None, description=".sto or .mot by muscle")
@@ -45,6 +57,21 @@ class MeasuredWalk(Config):
     speed: float | None = Field(default=None, gt=0.0, le=3.0, description="m/s")
     slope_deg: float = Field(default=0.0, ge=-15.0, le=15.0, description="degrees, uphill positive")
     cutoff_hz: float = Field(default=6.0, gt=0.0, description="low-pass of the coordinates, Hz")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.coordinates is None) == (self.c3d is None):
+            raise ValueError(
+                "give either coordinates (inverse kinematics, with grf, moments and activations "
+                "where known) or c3d (with plates, markers or both)"
+            )
+        others = [n for n in ("grf", "moments", "activations") if getattr(self, n) is not None]
+        if self.c3d is not None and others:
+            raise ValueError(f"{', '.join(others)} belong to coordinates, not to c3d")
+        of_c3d = [n for n in ("plates", "markers", "forward", "up") if getattr(self, n)]
+        if self.c3d is None and of_c3d:
+            raise ValueError(f"{', '.join(of_c3d)} belong to c3d, not to coordinates")
+        return self
 
     def read(self, folder: Path) -> Trial:
         """The trial, its files looked for in `folder`."""
@@ -63,8 +90,17 @@ class MeasuredWalk(Config):
             speed=self.speed or nan,
             slope_deg=self.slope_deg,
         )
+        if self.c3d is not None:
+            return io.read_measured_c3d(
+                folder / self.c3d,
+                info,
+                plates=self.plates,
+                markers=self.markers,
+                forward=self.forward,
+                up=self.up,
+            )
         return io.read_measured(
-            folder / self.coordinates,
+            folder / (self.coordinates or ""),
             info,
             grf=folder / self.grf if self.grf else None,
             moments=folder / self.moments if self.moments else None,
@@ -99,10 +135,27 @@ def _read(path: Path) -> Iterator[Trial]:
             yield io.read_trial(folder)
     elif path.suffix == ".toml" and path.is_file():
         yield _read_described(path)
+    elif path.suffix.lower() == ".c3d" and path.is_file():
+        _refuse_bare_c3d(path)
     elif path.exists():
         raise DataError(f"'{path}' is not a trial. {ALLOWED}")
     else:
         raise DataError(f"There is no '{path}'. {ALLOWED}")
+
+
+def _refuse_bare_c3d(path: Path) -> NoReturn:
+    """Say what is wrong with a C3D file, or what must be told beside it to use it."""
+    from osim_exo import io
+    from osim_exo.io.measured_c3d import CANNOT, contents
+
+    held = contents(io.read_c3d(path))
+    raise DataError(
+        f"'{path}' can be read, but does not say who walked how. {held} Describe the walk in a "
+        f'.toml file beside it and give that: name = "...", c3d = "{path.name}", body_mass = ..., '
+        'condition = "no_exo" (or zero_torque, assisted), then plates = { r = 0, l = 1 } where '
+        "each foot has its own plate, and markers with pelvis, heel_r, toe_r, heel_l and toe_l. "
+        + CANNOT
+    )
 
 
 def _trial_folders(folder: Path) -> list[Path]:

@@ -21,7 +21,8 @@ class Compare(Command):
     """Compare walking without, with an unpowered and with an assisting exoskeleton.
 
     A measured walk is described by a .toml file: name, coordinates (.mot), body_mass, and where
-    known grf, moments, activations, condition, controller, subject, speed, slope_deg.
+    known grf, moments, activations, condition, controller, subject, speed, slope_deg. In place of
+    coordinates it may name a c3d, with plates and markers.
     """
 
     trials: Annotated[conf.Positional[tuple[Path, ...]], conf.arg(metavar="TRIAL ...")]

@@ -5,6 +5,7 @@ from osim_exo.io.folder import read_trial, write_trial
 from osim_exo.io.force_plates import ForcePlate
 from osim_exo.io.markers import Markers, read_trc
 from osim_exo.io.measured import read_measured
+from osim_exo.io.measured_c3d import read_measured_c3d
 from osim_exo.io.tables import Table, read_table, write_table
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Table",
     "read_c3d",
     "read_measured",
+    "read_measured_c3d",
     "read_table",
     "read_trc",
     "read_trial",

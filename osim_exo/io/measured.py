@@ -54,8 +54,8 @@ def read_measured(
         if path is not None and Path(path).suffix.lower() == ".c3d":
             raise DataError(
                 f"{path} is a C3D file: it holds markers and force plates, not joint angles. Give "
-                "the .mot of inverse kinematics and the .mot of external loads; "
-                "osim_exo.io.read_c3d reads the file itself in Python."
+                "the .mot of inverse kinematics and the .mot of external loads, or name the file "
+                "as c3d with its plates and markers (osim_exo.io.read_measured_c3d)."
             )
     motion = read_table(coordinates)
     others = {
