@@ -61,9 +61,11 @@ def folder() -> Path | None:
 
 
 def files() -> list[Path]:
-    """The kept files."""
+    """The kept files: compiled programs, and models as they were read (``.spec.json``)."""
     place = folder()
-    return sorted(place.glob(f"*{_SUFFIX}")) if place is not None and place.is_dir() else []
+    if place is None or not place.is_dir():
+        return []
+    return sorted(path for suffix in (_SUFFIX, ".spec.json") for path in place.glob(f"*{suffix}"))
 
 
 def clear() -> int:

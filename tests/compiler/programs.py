@@ -38,23 +38,25 @@ class _Pool:
             self.put(x + y, a + b)
         elif kind < 0.84:
             self.put(x - y * c, a + b * c)
-        elif kind < 0.90:
+        elif kind < 0.87:
             self.put(x / (2.0 + y * y), a / 2.0)
-        elif kind < 0.92:
+        elif kind < 0.88:
             self.put(ex.sqrt(c + x * x), np.sqrt(c) + a)
-        elif kind < 0.94:
+        elif kind < 0.89:
             self.put(ex.exp(-(x * x) * c), 1.0)
-        elif kind < 0.95:
+        elif kind < 0.893:
             self.put(ex.log(1.0 + c + x * x), np.log(3.0 + a * a))
-        elif kind < 0.96:
+        elif kind < 0.897:
             self.put(ex.tanh(x), 1.0)
-        elif kind < 0.965:
+        elif kind < 0.90:
             self.put(ex.sin(x) * ex.cos(x) + ex.cos(y), 2.0)
-        elif kind < 0.98:
+        elif kind < 0.92:
             # The two sides meet at c: rounding may take either.
             self.put(ex.select(ex.less(x, c), x - c, (x - c) * 0.5), a + c)
-        else:
+        elif kind < 0.93:
             self.put(ex.minimum(x, ex.maximum(y, ex.absolute(x) * 0.5)), max(a, b))
+        else:
+            self.put(x * c, a * c)
 
 
 def random_program(
