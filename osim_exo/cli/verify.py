@@ -104,8 +104,8 @@ def _show(found: Verification, growth: list[Growth]) -> None:
         numbers = (f"{error.max_rel_error:.1e}", f"{error.median_rel_error:.1e}", error.n)
         rows.append((name, *numbers, verdict))
     console = output()
-    title = f"{found.model}: compiled ({found.backend}, {found.dtype}) against OpenSim"
-    console.print(table(("quantity", "max error", "median", "n", "passed"), rows, title))
+    console.print(f"{found.model}: compiled ({found.backend}, {found.dtype}) against OpenSim")
+    console.print(table(("quantity", "max error", "median", "n", "passed"), rows))
     for name in found.failed:
         console.print(f"{name} is worst at {found.quantities[name].worst}")
     if growth:
@@ -117,7 +117,10 @@ def _show(found: Verification, growth: list[Growth]) -> None:
             )
             for g in growth
         ]
-        console.print(table(heads, cells, "Error of coordinates, rad or m: median over starts"))
+        console.print(
+            "Error of coordinates against OpenSim's integrator, rad or m: median of starts"
+        )
+        console.print(table(heads, cells))
 
 
 def _growth_json(growth: list[Growth]) -> dict[str, Any]:

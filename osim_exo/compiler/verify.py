@@ -256,7 +256,7 @@ def compare(
     found: Mapping[str, Floats],
     labels: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, QuantityError]:
-    """Errors of every quantity that has numbers.
+    """Errors of every quantity that the model has: not of sums over parts that it lacks.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ def compare(
         y = found[name][: x.shape[0]]
         rows = np.isfinite(x).all(axis=1)
         x, y = x[rows], y[rows]
-        if not x.size:
+        if not x.any() and not y.any():
             continue
         error = relative(x, y)
         row, column = divmod(int(error.argmax()), error.shape[1])
