@@ -14,7 +14,7 @@ from osim_exo.errors import InputError
 from osim_exo.learn.base import Mirror
 from osim_exo.learn.config import Activation, NetworkConfig, Symmetry
 from osim_exo.learn.normalise import Normaliser
-from osim_exo.learn.symmetry import Linear, Reflection
+from osim_exo.learn.symmetry import Linear, Reflection, Tied
 
 ACTIVATIONS = {"relu": torch.relu, "elu": functional.elu, "tanh": torch.tanh}
 """A network's nonlinearity is a part of it, and is stored with it."""
@@ -73,8 +73,21 @@ class Network(nn.Module):
 
     def dense(self, dtype: torch.dtype = torch.float32) -> Dense:
         """Layers as they are applied; make them once for many calls of `run`."""
-        made = [layer.dense() for layer in self.layers if isinstance(layer, Linear)]
-        return [(weight.to(dtype), bias.to(dtype)) for weight, bias in made]
+        layers = self._linear()
+        return [(layer.weight.to(dtype), layer.bias.to(dtype)) for layer in layers]
+
+    def _linear(self) -> list[Linear]:
+        return [layer for layer in self.layers if isinstance(layer, Linear)]
+
+    def tie(self) -> None:
+        """Make weights alike that mirror each other, where the network is of that kind."""
+        for layer in self._linear():
+            layer.tie()
+
+    def tie_gradients(self) -> None:
+        """Make their gradients alike; call it before each step of an optimiser."""
+        for layer in self._linear():
+            layer.tie_gradients()
 
     @torch.no_grad()
     def folded(self) -> Dense:
@@ -113,9 +126,7 @@ class Network(nn.Module):
     @torch.no_grad()
     def silence(self, silent: Tensor) -> None:
         """Set the first layer's weights for these inputs to zero, (n_in,) tensor of bool."""
-        first = self.layers[0]
-        if isinstance(first, Linear):
-            first.weight[:, silent] = 0.0
+        self._linear()[0].weight[:, silent] = 0.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,6 @@ class Actor(nn.Module):
     """
 
     order: Tensor
-    partner: Tensor
 
     def __init__(
         self,
@@ -181,8 +191,7 @@ class Actor(nn.Module):
         self.register_buffer("order", torch.argsort(torch.tensor(order)))
         self.log_std = nn.Parameter(log_std)
         self.least_std = config.least_std
-        partner = torch.arange(n_action) if target is None else target.index
-        self.register_buffer("partner", partner)
+        self._pairs = None if target is None else Tied(target.without_signs())
         self._whole = len(parts) == 1 and all(
             part.observation == tuple(range(n_observation))
             and part.action == tuple(range(n_action))
@@ -213,7 +222,21 @@ class Actor(nn.Module):
 
     def std(self) -> Tensor:
         """Deviation of each action, the same on both sides, (n_action,) tensor."""
-        return (0.5 * (self.log_std + self.log_std[self.partner])).exp()
+        return self.log_std.exp()
+
+    def tie(self) -> None:
+        """Make what mirrors each other alike."""
+        for part in self.parts:
+            self.network(part).tie()
+        if self._pairs is not None:
+            self._pairs.alike(self.log_std.data)
+
+    def tie_gradients(self) -> None:
+        """Make the gradients alike; call it before each step of an optimiser."""
+        for part in self.parts:
+            self.network(part).tie_gradients()
+        if self._pairs is not None and self.log_std.grad is not None:
+            self._pairs.alike(self.log_std.grad)
 
     @torch.no_grad()
     def keep_exploring(self) -> None:
@@ -273,10 +296,9 @@ class Critic(nn.Module):
     @torch.no_grad()
     def rescale(self, mean: Tensor, std: Tensor) -> None:
         """Count returns from a new mean in a new deviation; estimates stay what they are."""
-        last = self.network.layers[-1]
-        if isinstance(last, Linear):
-            last.weight.mul_(self.std / std)
-            last.bias.mul_(self.std).add_(self.mean - mean).div_(std)
+        weight, bias = self.network.dense()[-1]
+        weight.mul_(self.std / std)
+        bias.mul_(self.std).add_(self.mean - mean).div_(std)
         self.mean.copy_(mean)
         self.std.copy_(std)
 

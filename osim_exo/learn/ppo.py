@@ -186,6 +186,8 @@ class Ppo:
             epochs += 1
             if self._went_far(sum(fact[2] for fact in done) / len(done)):
                 break
+        self.actor.tie()
+        self.critic.network.tie()
         means = [sum(column) / len(facts) for column in zip(*facts)]
         return {
             "loss/policy": means[0],
@@ -306,6 +308,8 @@ class Ppo:
         self._adapt(facts[2])
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        actor.tie_gradients()
+        critic.network.tie_gradients()
         nn.utils.clip_grad_norm_(actor.parameters(), config.largest_gradient)
         nn.utils.clip_grad_norm_(critic.parameters(), config.largest_gradient)
         self.optimiser.step()

@@ -44,6 +44,10 @@ class Reflection(nn.Module):
         index = torch.cat([first.index, second.index + first.index.numel()])
         return cls(index, torch.cat([first.sign, second.sign]))
 
+    def without_signs(self) -> Reflection:
+        """How sizes mirror, as deviations do."""
+        return Reflection(self.index, torch.ones_like(self.sign))
+
     def within(self, columns: Sequence[int]) -> Reflection:
         """How some columns mirror, which must hold both sides of each pair."""
         place = {column: i for i, column in enumerate(columns)}
@@ -58,12 +62,43 @@ class Reflection(nn.Module):
         return values[..., self.index] * self.sign.to(values.dtype)
 
 
+class Tied(nn.Module):
+    """Makes tensors alike on both sides: the mean of a tensor T and its turned form P T M.
+
+    P and M mirror the rows and columns. What is the mean once, and changes by gradients that are
+    made alike too, stays alike.
+
+    Parameters
+    ----------
+    rows, columns : of the tensor; without columns it is a vector
+    """
+
+    place: Tensor
+    turn: Tensor
+
+    def __init__(self, rows: Reflection, columns: Reflection | None = None) -> None:
+        super().__init__()
+        place, turn = rows.index, rows.sign
+        if columns is not None:
+            width = columns.index.numel()
+            place = (rows.index[:, None] * width + columns.index).flatten()
+            turn = (rows.sign[:, None] * columns.sign).flatten()
+        self.register_buffer("place", place, persistent=False)
+        self.register_buffer("turn", turn, persistent=False)
+
+    @torch.no_grad()
+    def alike(self, values: Tensor) -> None:
+        """Replace a tensor by the mean of itself and its turned form."""
+        flat = values.view(-1)
+        flat.add_(flat[self.place] * self.turn).mul_(0.5)
+
+
 class Linear(nn.Module):
     """A linear layer, tied where it knows how its input and output mirror.
 
-    The weight W that is applied is the mean of V and P V M, V being the parameter, M and P the
-    mirrorings of input and output: then W M = P W. What mirrors like that layer by layer, with
-    the same nonlinearity for all units, mirrors as a whole (Cohen and Welling 2016).
+    With a weight W = P W M, M and P being the mirrorings of input and output, W M = P W: what is
+    mirrored goes in, what is mirrored comes out. Layers of that kind with the same nonlinearity
+    for all units make a network of that kind (Cohen and Welling 2016).
 
     Parameters
     ----------
@@ -85,19 +120,24 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_out, n_in))
         self.bias = nn.Parameter(torch.zeros(n_out))
         nn.init.orthogonal_(self.weight, gain, generator=generator)
-        self.source: Reflection | None = None
-        self.target: Reflection | None = None
+        self.ties: tuple[Tied, Tied] | None = None
         if mirrors is not None:
-            self.source, self.target = mirrors
+            source, target = mirrors
+            self.of_weight, self.of_bias = Tied(target, source), Tied(target)
+            self.ties = (self.of_weight, self.of_bias)
+            self.tie()
             with torch.no_grad():
                 # The mean of two independent matrices is smaller than each by this factor.
-                self.weight.copy_(math.sqrt(2.0) * self.dense()[0])
+                self.weight.mul_(math.sqrt(2.0))
 
-    def dense(self) -> tuple[Tensor, Tensor]:
-        """Weight (n_out, n_in) and bias (n_out,) as they are applied."""
-        if self.source is None or self.target is None:
-            return self.weight, self.bias
-        turned = self.weight[self.target.index][:, self.source.index]
-        turned = turned * self.target.sign[:, None] * self.source.sign
-        bias = self.bias[self.target.index] * self.target.sign
-        return 0.5 * (self.weight + turned), 0.5 * (self.bias + bias)
+    def tie(self) -> None:
+        """Make the weights alike, which rounding would slowly undo."""
+        if self.ties is not None:
+            self.ties[0].alike(self.weight.data)
+            self.ties[1].alike(self.bias.data)
+
+    def tie_gradients(self) -> None:
+        """Make the gradients alike; call it before each step of an optimiser."""
+        if self.ties is not None and self.weight.grad is not None and self.bias.grad is not None:
+            self.ties[0].alike(self.weight.grad)
+            self.ties[1].alike(self.bias.grad)
