@@ -136,6 +136,8 @@ class ControlCore:
             faults |= self._monitor.period(tick.now, tick.counts, tick.overruns)
             if tick.link_lost or not tick.connected:
                 faults |= FaultCode.LINK
+                # The next session may have another clock.
+                self._monitor.reset()
         if self.problem:
             faults |= FaultCode.CONTROLLER
         if tick.log_lost and self.settings.arm:

@@ -86,7 +86,7 @@ HOUSED = {
 
 BELOW["studies"] = BELOW["study"] | {"study"}
 BELOW["benchmarks"] = BELOW["study"] | {"study", "learn", "policy"}
-BELOW["cli"] = BELOW["benchmarks"] | {"studies", "benchmarks", "doctor"}
+BELOW["cli"] = BELOW["benchmarks"] | {"studies", "benchmarks", "doctor", "deploy"}
 
 OPENSIM_ROOMS = {"models", "compiler", "physics", "env", "baseline", "evaluate", "doctor", "benchmarks"}
 """Rooms that may import opensim; in the others a Trial or a specification stands for it."""

@@ -20,6 +20,7 @@ from osim_exo.cli.baseline import Baseline
 from osim_exo.cli.bench import Bench
 from osim_exo.cli.command import BAD_INPUT, DONE, FAILED, INTERRUPTED, Command, attach_json_target
 from osim_exo.cli.compare import Compare, Report
+from osim_exo.cli.deploy import Deploy
 from osim_exo.cli.doctor import Doctor
 from osim_exo.cli.models import Models
 from osim_exo.cli.study import Study
@@ -34,6 +35,7 @@ Commands = (
     | Annotated[Study, conf.subcommand("study")]
     | Annotated[Compare, conf.subcommand("compare")]
     | Annotated[Report, conf.subcommand("report")]
+    | Annotated[Deploy, conf.subcommand("deploy")]
     | Annotated[Bench, conf.subcommand("bench")]
 )
 
