@@ -27,9 +27,6 @@ from osim_exo.physics.pool import PhysicsPool
 from osim_exo.progress import SILENT, Progress
 from osim_exo.trial import Array, Trial
 
-LEAST_RECORDED = 0.5
-"""s; a walk that falls sooner after the settling time gives no trial."""
-
 
 class Evaluation(Config):
     """Which walks to look at, and in which physics."""
@@ -44,6 +41,9 @@ class Evaluation(Config):
     standing: bool = Field(default=False, description="begin standing, not within a stride")
     duration: float = Field(default=12.0, gt=0.0, le=3600.0, description="of a walk, s")
     settle: float = Field(default=3.0, ge=0.0, description="at the start, left out of trials, s")
+    least: float = Field(
+        default=1.0, gt=0.0, description="after settling; who falls sooner gives no trial, s"
+    )
     record_dt: float = Field(default=0.01, gt=0.0, le=0.1, description="of the trials, s")
     substep: float = Field(default=0.0005, gt=0.0, le=0.01, description="of fixed steps, s")
     mode: Literal["fixed", "manager"] = Field(
@@ -305,7 +305,7 @@ def _trials(
     for run, fell in enumerate(fell_at):
         first = round(settings.settle / settings.record_dt)
         last = len(track.speeds) if fell is None else round(fell / settings.record_dt)
-        if (last - first) * settings.record_dt < LEAST_RECORDED:
+        if (last - first) * settings.record_dt < settings.least:
             continue
         own = {key: values[first:last, run] for key, values in rows.items()}
         info = describe(
