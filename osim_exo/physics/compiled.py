@@ -239,6 +239,11 @@ class CompiledPhysics:
         """
         return self._ranges.excess(self.coordinates)
 
+    @property
+    def path_ranges(self) -> tuple[Array, Array]:
+        """Range of each coordinate that paths were fitted on, low and high, (n_coordinate,) each."""
+        return self._ranges.low.copy(), self._ranges.high.copy()
+
     def quantity(self, name: str) -> Array:
         """Anything of `osim_exo.compiler.outputs` at the present state, (n_env, size) array.
 

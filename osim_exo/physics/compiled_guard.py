@@ -157,20 +157,24 @@ class PathRanges:
     Parameters
     ----------
     spec : the model
+
+    Attributes
+    ----------
+    low, high : (n_coordinate,) arrays; infinite where no path was fitted
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         n = len(spec.coordinates)
         column = {c.name: i for i, c in enumerate(spec.coordinates)}
-        self._low, self._high = np.full(n, -np.inf), np.full(n, np.inf)
+        self.low, self.high = np.full(n, -np.inf), np.full(n, np.inf)
         for muscle in spec.muscles:
             if isinstance(muscle.path, FunctionPath):
                 for name, (low, high) in zip(muscle.path.coordinates, muscle.path.valid):
                     k = column[name]
-                    self._low[k] = max(self._low[k], low)
-                    self._high[k] = min(self._high[k], high)
+                    self.low[k] = max(self.low[k], low)
+                    self.high[k] = min(self.high[k], high)
 
     def excess(self, coordinates: Array) -> Array:
         """Largest distance outside a range per environment, (n_env,) array, rad or m; 0 inside."""
-        outside = np.maximum(self._low - coordinates, coordinates - self._high)
+        outside = np.maximum(self.low - coordinates, coordinates - self.high)
         return np.asarray(np.maximum(outside, 0.0).max(axis=1, initial=0.0))
