@@ -5,12 +5,13 @@ from __future__ import annotations
 import pkgutil
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from tyro import conf
 
 from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
-from osim_exo.errors import check_option
+from osim_exo.errors import InputError, check_option
 from osim_exo.files import writable_folder
 from osim_exo.progress import Progress
 
@@ -36,6 +37,9 @@ class Bench(Command):
     quick: bool = False
     """a shorter, noisier measurement"""
 
+    model: tuple[str, ...] = ()
+    """for engine: shipped models or .osim files to measure, by default gait2d"""
+
     json: JsonTarget = None
 
     def run(self, progress: Progress) -> int:
@@ -43,9 +47,13 @@ class Bench(Command):
         check_option("benchmark", self.name, available())
         if self.json is not None and str(self.json) != STDOUT:
             writable_folder(self.json.parent)  # said now, not after minutes of measuring
-        result: dict[str, Any] = import_module(f"osim_exo.benchmarks.{self.name}").run(
-            quick=self.quick
-        )
+        measure = import_module(f"osim_exo.benchmarks.{self.name}").run
+        options: dict[str, Any] = {"quick": self.quick}
+        if self.model:
+            if "models" not in signature(measure).parameters:
+                raise InputError(f"Benchmark {self.name} has its own model; leave out --model.")
+            options["models"] = self.model
+        result: dict[str, Any] = measure(**options)
         if self.json is not None:
             emit_json(self.json, result)
         if str(self.json) != STDOUT:
@@ -55,4 +63,6 @@ class Bench(Command):
             console.print()
             ratios = [(name, f"{value:.3g}") for name, value in result["ratios"].items()]
             console.print(table(("ratio", "value"), ratios))
+            for left_out in result.get("skipped", ()):
+                console.print(f"Left out: {left_out['what']}. {left_out['reason']}")
         return DONE

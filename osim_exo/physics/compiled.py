@@ -71,12 +71,9 @@ class CompiledPhysics:
         Of the worn device; those of the recipe's `exo` if not given.
     on_failure : ``"raise"`` or ``"mark"``
         As for `OpenSimPhysics`; `failure_reasons` tells why.
-    width : int, optional
-        Environments of a vector; as many as this processor's registers hold if not given. Another
-        width may change last digits.
+    width : environments of a vector; by default as many as this processor's registers hold
     options : how the model becomes equations, optional
-    progress : Progress
-        Told about compiling, which takes seconds the first time.
+    progress : told about compiling, which takes seconds the first time
 
     Raises
     ------
@@ -241,7 +238,7 @@ class CompiledPhysics:
 
     @property
     def path_ranges(self) -> tuple[Array, Array]:
-        """Range of each coordinate that paths were fitted on, low and high, (n_coordinate,) each."""
+        """Lowest and highest coordinates that paths were fitted on, (n_coordinate,) arrays."""
         return self._ranges.low.copy(), self._ranges.high.copy()
 
     def quantity(self, name: str) -> Array:
@@ -329,11 +326,12 @@ class CompiledPhysics:
             the reason and its last excitations. Its state is the one before the step.
         """
         n, names = self._n_env, self._names
-        drive = checked_input("excitations", excitations, (n, len(names.muscles)))
         command = checked_input("exo_torque", exo_torque, (n, len(names.exo)))
-        extra = checked_input("others", others, (n, len(names.others)))
+        usable = self._batch.control(
+            checked_input("excitations", excitations, (n, len(names.muscles))),
+            checked_input("others", others, (n, len(names.others))),
+        )
         self._found = {}
-        usable = self._batch.control(drive, extra)
         if names.exo:
             self._line.add(command, self._batch.drive)
         finite = self._batch.advance()
