@@ -6,8 +6,10 @@ process. A program crosses over as bytes: `Program.to_bytes` here, `Program.from
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from osim_exo.compiler.program import Program
@@ -22,9 +24,31 @@ def _casadi() -> Any:
         )
     try:
         import casadi
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtraError("casadi", "casadi") from error
+    except ImportError as error:
+        raise OsimExoError(
+            f"CasADi is installed but cannot be loaded: {error}. A process started by one that has "
+            "loaded OpenSim inherits a library path to OpenSim's own CasADi; start it with the "
+            "variables of casadi_export.environment()."
+        ) from error
     return casadi
+
+
+def environment() -> dict[str, str]:
+    """Environment variables for a process that is to load CasADi, started from any process.
+
+    OpenSim puts its own folder, with its own CasADi in it, into the library path of whatever is
+    started after it; here it is taken out.
+    """
+    found = dict(os.environ)
+    spec = find_spec("opensim")
+    folders = set((spec.submodule_search_locations or []) if spec else [])
+    for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH"):
+        if name in found:
+            kept = [p for p in found[name].split(os.pathsep) if p not in folders]
+            found[name] = os.pathsep.join(kept)
+    return found
 
 
 def to_function(program: Program, name: str = "program") -> Any:

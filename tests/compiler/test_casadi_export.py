@@ -47,7 +47,14 @@ def run(folder, program, values):
     (folder / "program").write_bytes(program.to_bytes())
     (folder / "values.json").write_text(json.dumps({k: v.tolist() for k, v in values.items()}))
     command = [sys.executable, "-c", PROCESS, folder / "program", folder / "values.json"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=casadi_export.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     return np.array(found["y"]), np.array(found["jacobian"])
@@ -78,6 +85,26 @@ def test_random_programs_and_their_jacobians_agree(tmp_path):
         down = program(x=values["x"] - shift, p=values["p"])["y"]
         numeric = (up - down) / (2 * step)
         np.testing.assert_allclose(jacobian[:, :, k], numeric, rtol=1e-5, atol=1e-7)
+
+
+@needs_casadi
+@pytest.mark.skipif(find_spec("opensim") is None, reason="opensim is not installed")
+def test_the_library_path_that_opensim_leaves_is_explained_and_taken_out(tmp_path, monkeypatch):
+    program = programs.random_program(0, 60)
+    (tmp_path / "program").write_bytes(program.to_bytes())
+    text = (
+        "import sys; from osim_exo.compiler import casadi_export, program; "
+        "p = program.Program.from_bytes(open(sys.argv[1], 'rb').read()); "
+        "print(casadi_export.to_function(p))"
+    )
+    command = [sys.executable, "-c", text, tmp_path / "program"]
+    place = next(iter(find_spec("opensim").submodule_search_locations))
+    monkeypatch.setenv("LD_LIBRARY_PATH", place)
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 300}
+    clean = subprocess.run(command, env=casadi_export.environment(), **options)
+    assert clean.returncode == 0 and clean.stdout.startswith("program:(x[40],p[3])->(y[40])")
+    spoiled = subprocess.run(command, **options)
+    assert spoiled.returncode == 0 or "casadi_export.environment()" in spoiled.stderr
 
 
 def test_a_process_with_opensim_is_refused(monkeypatch):
