@@ -39,7 +39,7 @@ class Comparison:
     conditions : condition names in the order no exo, zero torque, assisted
     rows : one per metric, arm, walk, unit (or all units together) and comparator
     statistics : paired effect sizes and tests behind the rows of all units together
-    curves : cluster tests of gait-cycle curves
+    curves : tests of gait-cycle curves
     missing : what could not be computed, with the reason
     """
 
@@ -148,6 +148,7 @@ def compare(
     study: str = "comparison",
     seed: int = 0,
     units: str | None = None,
+    curves: str = "permutation",
 ) -> Comparison:
     """Compare the arms of a study at every speed and slope.
 
@@ -162,6 +163,8 @@ def compare(
     study : name that stands in the results
     seed : of sampled permutations
     units : ``subjects`` or ``seeds``; by default subjects where there are several or no seeds
+    curves : how gait-cycle curves are tested: ``permutation`` (cluster permutation) or ``spm1d``
+        (paired t test with random field theory; needs the extra ``stats``)
 
     Returns
     -------
@@ -170,11 +173,14 @@ def compare(
     Raises
     ------
     InputError
-        There is no trial, the trials are of several models, or `units` is not one of the two.
+        There is no trial, the trials are of several models, or `units` or `curves` is none of
+        those allowed.
+    MissingExtraError
+        spm1d was asked for and is not installed.
     """
     cohort: Cohort = gather(trials, units)
     rows, statistics = metric_rows(cohort, seed)
-    curves = curve_rows(cohort, seed)
+    tested = curve_rows(cohort, seed, curves)
     return Comparison(
         study=study,
         model=cohort.model,
@@ -183,7 +189,7 @@ def compare(
         conditions=cohort.conditions,
         rows=tuple(rows),
         statistics=tuple(statistics),
-        curves=tuple(curves),
+        curves=tuple(tested),
         missing=tuple(cohort.missing),
     )
 

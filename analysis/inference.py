@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +120,7 @@ def cluster_words(comparison: Comparison, walk: Walk) -> str:
         return f"No test can reach p = {ALPHA:g} with n = {n} (smallest p {_p(min(smallest))})."
     words = (
         "Bars along the top: the assisted arm differs from no exo (grey, upper) or from zero "
-        "torque (orange, lower), cluster permutation test of both legs' mean, "
+        f"torque (orange, lower), {_CURVE_TESTS[_test(rows)]} of both legs' mean, "
         f"p ≤ {ALPHA:g} after Holm's correction."
     )
     return words if marks(comparison, walk) else f"{words} There is no such stretch."
@@ -144,8 +144,22 @@ def statistics_sentences(comparison: Comparison, units: tuple[str, str]) -> list
             "p-values are corrected after Holm [@holm1979]."
         )
     if any(row["p_value"] is not None for row in comparison.curves):
+        test = _test(comparison.curves)
+        how = "the " + _CURVE_TESTS[test] if test == "spm1d" else "cluster permutation tests"
         sentences.append(
-            "Curves over the gait cycle were compared with cluster permutation tests [@maris2007], "
-            "also corrected after Holm."
+            f"Curves over the gait cycle were compared with {how} "
+            f"[@{_CURVE_SOURCES[test]}], also corrected after Holm."
         )
     return sentences
+
+
+_CURVE_TESTS = {
+    "permutation": "cluster permutation test",
+    "spm1d": "paired t test with random field theory (spm1d)",
+}
+_CURVE_SOURCES = {"permutation": "maris2007", "spm1d": "pataky2012"}
+
+
+def _test(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which test stands behind rows of curves; files of earlier versions do not say."""
+    return next((str(row["test"]) for row in rows if "test" in row), "permutation")

@@ -58,7 +58,8 @@ class Cluster:
     start_percent, end_percent : %; end before start where it runs over heel strike
     mass : sum of absolute t values
     sign : 1 where the second condition is larger, -1 where it is smaller
-    p_value : against the largest cluster of every permutation, so corrected over the cycle
+    p_value : corrected over the cycle: against the largest cluster of every permutation, or by
+        random field theory
     """
 
     start_percent: float
@@ -70,7 +71,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class CurveResult:
-    """Cluster permutation test of paired curves over the gait cycle.
+    """Test of paired curves over the gait cycle.
 
     Attributes
     ----------
@@ -78,7 +79,7 @@ class CurveResult:
     t : (n_point,) paired t values; None with one unit
     threshold : t value above which points form clusters
     clusters : largest first
-    p_value : of the largest cluster; 1 without clusters, None with one unit
+    p_value : smallest of the clusters'; 1 without clusters, None with one unit
     p_smallest : smallest p-value that this number of units can give
     """
 
@@ -134,7 +135,7 @@ def paired(before: Array, after: Array, seed: int = 0) -> PairedResult:
             f"Arrays of shapes {before.shape} and {after.shape} were given; allowed are two of "
             "the same length, one number per unit."
         )
-    change = np.where(np.abs(after - before) <= _rounding(before, after), 0.0, after - before)
+    change = np.where(np.abs(after - before) <= rounding(before, after), 0.0, after - before)
     low, high = mean_interval(change)
     p = sign_flip_p(change, seed)
     return PairedResult(
@@ -228,17 +229,12 @@ def cluster_test(
     DataError
         The arrays differ in shape or hold NaN.
     """
-    before, after = _checked(before), _checked(after)
-    if before.shape != after.shape or before.ndim != 2 or before.shape[1] < 3:
-        raise DataError(
-            f"Curves of shapes {before.shape} and {after.shape} were given; allowed are two of the "
-            "same shape (n_unit, n_point) with at least three points."
-        )
+    before, after = checked_curves(before, after)
     change = after - before
     n, points = change.shape
     if n < 2:
         return CurveResult(n, None, None, (), None, None)
-    floor = _rounding(before, after)
+    floor = rounding(before, after)
     t = _t_values(change, np.ones((1, n)), floor)[0]
     threshold = _t_quantile(1 - alpha / 2, n - 1)
     wrap = points - 1 if periodic else None
@@ -303,7 +299,7 @@ def _t_values(change: Array, flips: Array, floor: float) -> Array:
     return np.asarray(mean / np.maximum(np.sqrt(variance / n), floor))
 
 
-def _rounding(before: Array, after: Array) -> float:
+def rounding(before: Array, after: Array) -> float:
     """What counts as rounding beside numbers of this size; never zero."""
     largest = max(float(np.abs(before).max()), float(np.abs(after).max()))
     return _ROUNDING * max(largest, np.finfo(float).tiny / _ROUNDING)
@@ -323,6 +319,17 @@ def _checked(values: Array) -> Array:
     if values.size == 0 or not np.isfinite(values).all():
         raise DataError("Statistics need at least one unit and finite numbers.")
     return values
+
+
+def checked_curves(before: Array, after: Array) -> tuple[Array, Array]:
+    """Two arrays of curves, (n_unit, n_point) each, or a `DataError` that says what they are."""
+    before, after = _checked(before), _checked(after)
+    if before.shape != after.shape or before.ndim != 2 or before.shape[1] < 3:
+        raise DataError(
+            f"Curves of shapes {before.shape} and {after.shape} were given; allowed are two of the "
+            "same shape (n_unit, n_point) with at least three points."
+        )
+    return before, after
 
 
 def _constant(values: Array) -> bool:

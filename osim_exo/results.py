@@ -209,6 +209,7 @@ def write_results(
     *,
     seed: int = 0,
     units: str | None = None,
+    curves: str = "permutation",
 ) -> Comparison:
     """Compare `trials` and write comparison.json, comparison.csv and report.html.
 
@@ -219,7 +220,7 @@ def write_results(
     record : what ``study.json`` holds; ``study`` names the comparison, ``title``, ``question``,
         ``configuration``, ``provenance`` and ``gates`` go into the report
     seed : of the permutation tests
-    units : ``subjects`` or ``seeds``; see `osim_exo.analysis.compare.compare`
+    units, curves : see `osim_exo.analysis.compare.compare`
 
     Returns
     -------
@@ -231,13 +232,14 @@ def write_results(
     InputError
         The trials cannot be compared.
     MissingExtraError
-        A library of the report is not installed; the comparison is written before.
+        A library of the report is not installed; the comparison is written before. Or spm1d was
+        asked for and is not; then nothing is written.
     """
     from osim_exo.analysis.compare import compare
     from osim_exo.analysis.report import write_report
 
     name = str(record.get("study", folder.name))
-    comparison = compare(trials, study=name, seed=seed, units=units)
+    comparison = compare(trials, study=name, seed=seed, units=units, curves=curves)
     comparison.to_json(folder / "comparison.json")
     comparison.to_csv(folder / "comparison.csv")
     write_report(folder / "report.html", comparison, trials, {"name": name, **record})

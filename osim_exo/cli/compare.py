@@ -40,6 +40,9 @@ class Compare(Command):
     seed: int = 0
     """seed of the permutation tests"""
 
+    curves: Literal["permutation", "spm1d"] = "permutation"
+    """how gait-cycle curves are tested; spm1d needs the extra stats"""
+
     json: JsonTarget = None
 
     def run(self, progress: Progress) -> int:
@@ -48,14 +51,29 @@ class Compare(Command):
 
         trials = read_trials(self.trials)
         if self.out is None:
-            comparison = compare(trials, study=self.name, seed=self.seed, units=self.units)
+            comparison = compare(
+                trials, study=self.name, seed=self.seed, units=self.units, curves=self.curves
+            )
         else:
             names = [trial.info.name for trial in trials]
             marker = {"study": self.name, "config_hash": config_hash({"trials": names})}
             claim_output(self.out, marker)
-            record = {**marker, "seed": self.seed, "trials": names, "provenance": provenance()}
+            record = {
+                **marker,
+                "seed": self.seed,
+                "curves": self.curves,
+                "trials": names,
+                "provenance": provenance(),
+            }
             write_json(self.out / MARKER, record)
-            comparison = write_results(self.out, trials, record, seed=self.seed, units=self.units)
+            comparison = write_results(
+                self.out,
+                trials,
+                record,
+                seed=self.seed,
+                units=self.units,
+                curves=self.curves,
+            )
             progress.note(f"Report: {self.out / 'report.html'}")
         if self.json is not None:
             emit_json(self.json, comparison.to_dict())
@@ -84,7 +102,10 @@ class Report(Command):
         writable_folder(self.folder)
         seed = record.get("seed")
         seed = seed if isinstance(seed, int) else 0
-        comparison = write_results(self.folder, trials, record, seed=seed, units=self.units)
+        curves = str(record.get("curves", "permutation"))
+        comparison = write_results(
+            self.folder, trials, record, seed=seed, units=self.units, curves=curves
+        )
         print(self.folder / "report.html")
         if self.pdf:
             from osim_exo.analysis.pdf import write_pdf

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from osim_exo.analysis.compare import Comparison, compare
 from osim_exo.analysis.energy import energy_cost
 from osim_exo.analysis.metabolics import muscle_rates
 from osim_exo.analysis.metrics import HEADLINE, compute_metrics
-from osim_exo.errors import DataError, InputError
+from osim_exo.errors import DataError, InputError, MissingExtraError
 from osim_exo.io import read_measured
 from osim_exo.trial import Channels, TrialInfo
 from tests.synthetic import replaced, three_arms, walking_trial
@@ -263,6 +264,32 @@ def test_curves_show_which_muscles_the_device_relieves(comparison):
     assert rows["activation/glut_max"]["clusters"][0]["sign"] == -1
     assert rows["activation/soleus"]["p_value"] == 1.0
     assert {"hip_flexion", "knee_extension_moment", "ankle_power"} <= set(rows)
+
+
+def test_curves_are_tested_by_spm1d_only_where_it_was_asked_for(eight, comparison, monkeypatch):
+    assert {row["test"] for row in comparison.curves} == {"permutation"}
+    with pytest.raises(InputError, match="curves 'anova'"):
+        compare(eight, curves="anova")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "spm1d", None)
+        compare(eight)
+        with pytest.raises(MissingExtraError, match=r"osim_exo\[stats\]"):
+            compare(eight, curves="spm1d")
+
+
+def test_spm1d_finds_the_muscles_that_the_permutation_test_finds(eight, comparison):
+    pytest.importorskip("spm1d")
+    found = compare(eight, curves="spm1d")
+    assert {row["test"] for row in found.curves} == {"spm1d"}
+    assert found.rows == comparison.rows
+    assert [r["name"] for r in found.curves] == [r["name"] for r in comparison.curves]
+    sure = [
+        (ours, theirs)
+        for ours, theirs in zip(comparison.curves, found.curves)
+        if theirs["p_holm"] is not None and theirs["p_holm"] < 0.01
+    ]
+    assert sure
+    assert all(ours["p_value"] < 0.05 for ours, _ in sure)
 
 
 def test_table_shows_mass_penalty_benefit_and_net(comparison):

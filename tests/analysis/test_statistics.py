@@ -2,12 +2,14 @@
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from osim_exo.analysis.spm import spm_test
 from osim_exo.analysis.statistics import (
     SAMPLED_FLIPS,
     bootstrap_interval,
@@ -20,7 +22,7 @@ from osim_exo.analysis.statistics import (
     sign_flip_p,
     smallest_p,
 )
-from osim_exo.errors import DataError
+from osim_exo.errors import DataError, MissingExtraError
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -259,3 +261,39 @@ def test_t_curve_equals_spm1ds():
     np.testing.assert_allclose(
         cluster_test(before, after).t, spm1d.stats.ttest_paired(after, before).z, rtol=1e-9
     )
+
+
+def test_spm1ds_clusters_are_told_in_percent_of_the_cycle():
+    spm1d = pytest.importorskip("spm1d")
+    before = _curves()
+    after = before + 0.3 * _curves(seed=1) + 3.0 * _bump(40, 5)
+    found = spm_test(before, after)
+    own = spm1d.stats.ttest_paired(after, before).inference(0.05, two_tailed=True)
+    np.testing.assert_allclose(found.t, cluster_test(before, after).t, rtol=1e-9)
+    assert found.threshold == pytest.approx(own.zstar)
+    assert len(found.clusters) == len(own.clusters) >= 1
+    largest = found.clusters[0]
+    assert largest.start_percent < 40 < largest.end_percent
+    assert largest.sign == 1
+    assert min(own.p) == pytest.approx(found.p_value)
+    assert largest.mass == pytest.approx(found.t[found.t > own.zstar].sum(), rel=0.2)
+    swapped = spm_test(after, before)
+    assert swapped.clusters[0].sign == -1
+    assert swapped.p_value == pytest.approx(found.p_value)
+
+
+def test_spm1d_is_not_asked_where_it_cannot_tell():
+    pytest.importorskip("spm1d")
+    curves = _curves()
+    same = spm_test(curves, curves)
+    assert (same.p_value, same.clusters) == (1.0, ())
+    assert spm_test(curves, curves + 1.0).p_value is None
+    assert spm_test(curves[:1], curves[:1]).p_value is None
+    with pytest.raises(DataError, match="same shape"):
+        spm_test(curves, curves[:-1])
+
+
+def test_spm1d_that_is_not_installed_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "spm1d", None)
+    with pytest.raises(MissingExtraError, match=r"osim_exo\[stats\]"):
+        spm_test(_curves(), _curves(seed=1))
