@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from osim_exo.analysis.metabolics import with_metabolic_rates
 from osim_exo.config import Config
 from osim_exo.errors import InputError
 from osim_exo.learn.tasks import frozen_policies, strides_of
@@ -20,12 +18,13 @@ from osim_exo.learn.tasks.senses import Reading
 from osim_exo.learn.tasks.starts import StartSource
 from osim_exo.learn.tasks.strides import Strides
 from osim_exo.learn.tasks.walker import Actor, Walker
-from osim_exo.physics.base import Physics, PhysicsNames
+from osim_exo.learn.tracks import Track, Tracked, tracking, trials
+from osim_exo.physics.base import Physics
 from osim_exo.physics.compiled import CompiledPhysics
 from osim_exo.physics.compiled_source import model_spec
 from osim_exo.physics.pool import PhysicsPool
 from osim_exo.progress import SILENT, Progress
-from osim_exo.trial import Array, Trial
+from osim_exo.trial import Trial
 
 
 class Evaluation(Config):
@@ -90,11 +89,13 @@ class Walked:
     trials : one per run that lasted; settling time left out
     fell_at : per run, s since its start; None where it did not fall
     duration : that was asked for, s
+    tracking : by coordinate, how near to the reference; only for tasks that imitate
     """
 
     trials: tuple[Trial, ...]
     fell_at: tuple[float | None, ...]
     duration: float
+    tracking: Mapping[str, Tracked] = field(default_factory=dict)
 
     @property
     def falls(self) -> int:
@@ -105,27 +106,6 @@ class Walked:
     def seconds(self) -> float:
         """Mean time walked, s."""
         return float(np.mean([self.duration if t is None else t for t in self.fell_at]))
-
-
-@dataclass
-class _Track:
-    """What is recorded every `record_dt`, (n_env, n) arrays by the physics' names."""
-
-    names: PhysicsNames
-    coordinates: list[Array] = field(default_factory=list)
-    speeds: list[Array] = field(default_factory=list)
-    activations: list[Array] = field(default_factory=list)
-    exo_torque: list[Array] = field(default_factory=list)
-    excitations: list[Array] = field(default_factory=list)
-    others: list[Array] = field(default_factory=list)
-
-    def add(self, physics: Physics, excitations: Array, others: Array) -> None:
-        self.coordinates.append(physics.coordinates)
-        self.speeds.append(physics.speeds)
-        self.activations.append(physics.activations)
-        self.exo_torque.append(physics.exo_torque)
-        self.excitations.append(excitations)
-        self.others.append(others)
 
 
 def evaluate(
@@ -177,8 +157,47 @@ def evaluate(
     finally:
         physics.close()
     label = name or f"{config.condition} {settings.speed:g} m/s"
-    trials = _trials(task, settings, track, fell_at, label, facts)
-    return Walked(tuple(trials), tuple(fell_at), settings.duration)
+    slope = config.model.changed(slope_deg=settings.first_slope_deg)
+    spans = [_span(settings, time, len(track.speeds)) for time in fell_at]
+    told = [_facts(task, settings, k, t, label, facts) for k, t in enumerate(fell_at)]
+    found = trials(slope, track, spans, settings.record_dt, told)
+    near = tracking(track, config.control_dt, settings.settle, fell_at) if track.followed else {}
+    return Walked(tuple(found), tuple(fell_at), settings.duration, near)
+
+
+def _span(settings: Evaluation, fell: float | None, n_sample: int) -> tuple[int, int]:
+    """First and last sample of a run's trial; equal where there is none."""
+    first = round(settings.settle / settings.record_dt)
+    last = n_sample if fell is None else round(fell / settings.record_dt)
+    enough = (last - first) * settings.record_dt >= settings.least
+    return (first, last) if enough else (first, first)
+
+
+def _facts(
+    config: TaskConfig,
+    settings: Evaluation,
+    run: int,
+    fell: float | None,
+    name: str,
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """What identifies a run's trial."""
+    own = {
+        "name": f"{name} run {run + 1}",
+        "condition": config.condition,
+        "controller": "learned" if config.condition == "assisted" else "none",
+        "physics": settings.physics,
+        "speed": settings.speed,
+        **facts,
+    }
+    own["provenance"] = {
+        "fell_at": fell,
+        "seconds_asked": settings.duration,
+        "run": run,
+        "settings": settings.model_dump(mode="json"),
+        **facts.get("provenance", {}),
+    }
+    return own
 
 
 def _physics(config: TaskConfig, settings: Evaluation) -> Physics:
@@ -231,7 +250,7 @@ def _walk(
     policy: Actor | None,
     strides: Strides | None,
     progress: Progress,
-) -> tuple[_Track, list[float | None]]:
+) -> tuple[Track, list[float | None]]:
     """Run all walks; recording begins at the start."""
     hold = round(config.control_dt / settings.record_dt)
     if hold < 1 or abs(hold * settings.record_dt - config.control_dt) > 1e-9:
@@ -242,7 +261,7 @@ def _walk(
     random = np.random.default_rng(settings.seed)
     reading = _begin(config, settings, physics, walker, strides, random)
     falls, fell_at = Falls(config, physics), np.full(settings.runs, np.nan)
-    track = _Track(physics.names)
+    track = Track(physics.names)
     n_step = round(settings.duration / config.control_dt)
     none = np.zeros((settings.runs, 0), dtype=np.float32)
     with progress.step(f"Walking in {settings.physics}"):
@@ -257,7 +276,10 @@ def _walk(
             walker.advance(reading, random)
             if isinstance(physics, CompiledPhysics) and settings.schedule:
                 physics.set_parameters(slope_deg=walker.commands.slope_deg)
-            over = falls(reading, walker.target()) & np.isnan(fell_at)
+            target = walker.target()
+            if target is not None:
+                track.followed.append((reading.coordinates, target.coordinates))
+            over = falls(reading, target) & np.isnan(fell_at)
             fell_at[over] = number * config.control_dt
             if not np.isnan(fell_at).any():
                 break
@@ -283,69 +305,3 @@ def _begin(
     reading = Reading.of(physics)
     walker.begin(rows, reading, begun.forward, begun.phase)
     return reading
-
-
-def _trials(
-    config: TaskConfig,
-    settings: Evaluation,
-    track: _Track,
-    fell_at: list[float | None],
-    name: str,
-    facts: dict[str, Any],
-) -> list[Trial]:
-    """The walks as trials: OpenSim's evaluation of the model along them."""
-    from osim_exo.physics.record import Motion, Recorder, describe
-
-    model_config = config.model.changed(slope_deg=settings.first_slope_deg)
-    model = model_config.build()
-    recorder = Recorder(model, model_config.display)
-    rows = {key: np.array(values) for key, values in vars(track).items() if key != "names"}
-    names = track.names
-    found = []
-    for run, fell in enumerate(fell_at):
-        first = round(settings.settle / settings.record_dt)
-        last = len(track.speeds) if fell is None else round(fell / settings.record_dt)
-        if (last - first) * settings.record_dt < settings.least:
-            continue
-        own = {key: values[first:last, run] for key, values in rows.items()}
-        info = describe(
-            model_config,
-            model,
-            f"{name} run {run + 1}",
-            condition=config.condition,
-            controller="learned" if config.condition == "assisted" else "none",
-            physics=settings.physics,
-            speed=settings.speed,
-            provenance={
-                "fell_at": fell,
-                "seconds_asked": settings.duration,
-                "run": run,
-                "settings": settings.model_dump(mode="json"),
-                **facts.get("provenance", {}),
-            },
-            **{key: value for key, value in facts.items() if key != "provenance"},
-        )
-        states = _states(own, names, info.provenance)
-        controls = dict(
-            zip((*names.muscles, *names.others), np.hstack([own["excitations"], own["others"]]).T)
-        )
-        limit = config.model.exo.limits.max_torque if config.model.exo else 1.0
-        controls |= dict(zip(names.exo, own["exo_torque"].T / limit))
-        time = settings.record_dt * np.arange(last - first, dtype=float)
-        trial = recorder.record(Motion(time, states, controls), info)
-        found.append(with_metabolic_rates(trial))
-    return found
-
-
-def _states(
-    own: Mapping[str, npt.NDArray[np.float64]], names: PhysicsNames, paths: Mapping[str, Any]
-) -> dict[str, Array]:
-    """States by OpenSim's paths."""
-    found = {}
-    for k, name in enumerate(names.coordinates):
-        path = paths["coordinate_paths"][name]
-        found[f"{path}/value"] = own["coordinates"][:, k]
-        found[f"{path}/speed"] = own["speeds"][:, k]
-    for k, name in enumerate(names.muscles):
-        found[f"{paths['muscle_paths'][name]}/activation"] = own["activations"][:, k]
-    return found

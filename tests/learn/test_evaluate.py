@@ -98,6 +98,13 @@ def test_a_trial_holds_what_analysis_needs(walks):
     assert "bhargava2004/soleus_r" in trial.metabolic_rates
 
 
+def test_tracking_is_told_by_coordinate(walks):
+    tracking = walks["compiled"].tracking
+    assert "pelvis_tx" not in tracking
+    assert 0.0 < tracking["knee_angle_r"].rms < 0.5
+    assert tracking["hip_flexion_r"].correlation > 0.5
+
+
 def test_falls_are_counted_and_what_lasted_is_kept(config):
     task = TaskConfig(starts=STILL)
     env = make(task, 1, 0)
