@@ -1,7 +1,7 @@
 """An OpenSim model in, a `ModelSpec` out; what does not compile is refused by name.
 
 This module, its parts `reader_functions`, `reader_joints` and `reader_forces`, and the comparison
-in `oracle` are all of the compiler that needs OpenSim.
+(`oracle`, `verify`, `trajectory`) are all of the compiler that needs OpenSim.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,8 @@ def read(
     reader_joints.check_names([c for j in joints for c in j.coordinates])
     _check_rest(parts)
     joints, couplers = reader_joints.hold_dependents(joints, _couplers(parts, state), model)
-    forces = _forces(model, parts, state, path_ranges or {}, slow_fractions or {})
+    ranges, shares = path_ranges or {}, slow_fractions or {}
+    forces = _forces(model, parts, state, ranges, shares, reader_joints.grounded(joints))
     reader_joints.check_fitted_paths(joints, forces["muscles"])
     return spec.ModelSpec(
         name=model.getName(),
@@ -151,6 +152,7 @@ def _forces(
     state: Any,
     path_ranges: PathRanges,
     slow_fractions: Mapping[str, float],
+    grounded: Set[str],
 ) -> dict[str, tuple[Any, ...]]:
     """Muscles, contacts, passive forces and actuators, as the fields of a spec."""
     found: dict[str, list[Any]] = {"muscles": [], "contacts": [], "forces": [], "actuators": []}
@@ -162,7 +164,7 @@ def _forces(
             muscle = reader_forces.muscle(force, state, path_ranges, slow_fractions)
             found["muscles"].append(muscle)
         elif kind == "SmoothSphereHalfSpaceForce":
-            found["contacts"].append(reader_forces.contact(force))
+            found["contacts"].append(reader_forces.contact(force, state, grounded))
         elif kind in reader_forces.PASSIVE:
             found["forces"].append(reader_forces.PASSIVE[kind](force, model))
         elif kind in reader_forces.ACTUATORS:

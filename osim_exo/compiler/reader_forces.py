@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import opensim as osim
@@ -15,6 +15,7 @@ from osim_exo.compiler.reader_functions import (
     function,
     numbers,
     refusal,
+    rotation,
     station,
     vec3,
 )
@@ -175,24 +176,36 @@ def _moving_point(component: Any, point: Any, carrier: spec.Frame) -> spec.PathP
     )
 
 
-def contact(component: Any) -> spec.Contact:
+def contact(component: Any, state: Any, grounded: Set[str]) -> spec.Contact:
     """A SmoothSphereHalfSpaceForce.
+
+    Parameters
+    ----------
+    component
+    state : of the model
+    grounded : paths of the ground and of bodies that are welded to it
 
     Raises
     ------
     ModelError
-        The half space is not fixed to the ground.
+        The half space moves.
     """
     of = osim.SmoothSphereHalfSpaceForce.safeDownCast(component)
     sphere = osim.ContactSphere.safeDownCast(of.getConnectee("sphere"))
     plane = osim.ContactHalfSpace.safeDownCast(of.getConnectee("half_space"))
-    half_space = frame(plane.getFrame(), plane.getTransform())
-    if half_space.base != spec.GROUND:
+    carrier = plane.getFrame()
+    base = carrier.findBaseFrame().getAbsolutePathString()
+    if base not in grounded:
         raise refusal(
             component,
-            f"has its half space on {half_space.base}, which does not compile",
-            "Fix the half space to the ground, and the sphere to the body.",
+            f"has its half space on {base}, which moves and so does not compile",
+            "Fix the half space to the ground, or weld its body there: osim-exo models convert "
+            "IN.osim OUT.osim --weld JOINT.",
         )
+    pose = carrier.getTransformInGround(state).compose(plane.getTransform())
+    half_space = spec.Frame(
+        base=spec.GROUND, rotation=rotation(pose.R()), translation=vec3(pose.p())
+    )
     return spec.Contact(
         name=of.getName(),
         path=of.getAbsolutePathString(),

@@ -223,6 +223,16 @@ def _held(j: spec.Joint, held: Mapping[str, float]) -> spec.Joint:
     return j.changed(coordinates=coordinates)
 
 
+def grounded(joints: Sequence[spec.Joint]) -> set[str]:
+    """Paths of the ground and of all bodies that are welded to it; joints in any order."""
+    found = {spec.GROUND}
+    while True:
+        more = {j.child.base for j in joints if j.kind == "weld" and j.parent.base in found}
+        if more <= found:
+            return found
+        found |= more
+
+
 def check_fitted_paths(joints: Sequence[spec.Joint], muscles: Sequence[spec.Muscle]) -> None:
     """No polynomial path depends on an angle of a ball or free joint.
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from osim_exo.compiler.oracle import Floats, Oracle, States
+from osim_exo.compiler.oracle import Oracle
+from osim_exo.compiler.oracle_model import Floats, States
 from osim_exo.compiler.spec import FunctionPath, ModelSpec
 from osim_exo.errors import ModelError
 

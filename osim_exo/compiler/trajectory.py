@@ -17,7 +17,8 @@ import opensim as osim
 from osim_exo.compiler import kernel
 from osim_exo.compiler.equations import Equations, Options
 from osim_exo.compiler.kernel import Kernel
-from osim_exo.compiler.oracle import Floats, Oracle, States
+from osim_exo.compiler.oracle import Oracle
+from osim_exo.compiler.oracle_model import Floats, States
 from osim_exo.compiler.reader import model_and_spec, read
 from osim_exo.compiler.sampling import plausible
 from osim_exo.compiler.step import Scheme

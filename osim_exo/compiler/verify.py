@@ -16,7 +16,8 @@ import opensim as osim
 
 from osim_exo.compiler import kernel
 from osim_exo.compiler.equations import Equations, Imu, Options
-from osim_exo.compiler.oracle import Floats, Oracle, States
+from osim_exo.compiler.oracle import Oracle
+from osim_exo.compiler.oracle_model import Floats, States
 from osim_exo.compiler.outputs import OUTPUTS
 from osim_exo.compiler.program import Program
 from osim_exo.compiler.reader import model_and_spec, read

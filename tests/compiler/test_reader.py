@@ -217,6 +217,25 @@ def test_muscles_are_found_outside_the_force_set(shared_data):
     assert spec.muscles[0].path_name.count("/") == 1
 
 
+def test_a_half_space_may_be_on_a_body_that_is_welded_to_the_ground():
+    model = cart()
+    slab = osim.Body("slab", 1.0, osim.Vec3(0), osim.Inertia(1, 1, 1))
+    model.addBody(slab)
+    zero = osim.Vec3(0)
+    place = (osim.Vec3(0.0, -0.5, 0.0), osim.Vec3(0.0, 0.0, -0.5 * math.pi))
+    model.addJoint(osim.WeldJoint("laid", model.getGround(), *place, slab, zero, zero))
+    floor = osim.ContactHalfSpace(zero, zero, slab, "floor")
+    ball = osim.ContactSphere(0.05, zero, model.getBodySet().get("cart"), "ball")
+    for geometry in (floor, ball):
+        model.addContactGeometry(geometry)
+    model.addForce(osim.SmoothSphereHalfSpaceForce("touch", ball, floor))
+    (contact,) = read(model).contacts
+    assert contact.half_space.base == "/ground"
+    assert contact.half_space.translation == pytest.approx((0.0, -0.5, 0.0))
+    inward = [row[0] for row in contact.half_space.rotation]
+    assert inward == pytest.approx([0.0, -1.0, 0.0], abs=1e-15)
+
+
 # ---- refusals
 
 
@@ -293,6 +312,18 @@ def ellipsoid(model):
     return "'socket' .EllipsoidJoint.*--weld"
 
 
+def moving_floor(model):
+    swing(model)
+    floor = osim.ContactHalfSpace(
+        osim.Vec3(0), osim.Vec3(0), model.getBodySet().get("swing"), "floor"
+    )
+    ball = osim.ContactSphere(0.05, osim.Vec3(0), model.getBodySet().get("cart"), "ball")
+    for geometry in (floor, ball):
+        model.addContactGeometry(geometry)
+    model.addForce(osim.SmoothSphereHalfSpaceForce("touch", ball, floor))
+    return "'touch'.*swing, which moves.*--weld"
+
+
 def locked_angle(model):
     joint = swing(model, joint=osim.BallJoint)
     joint.get_coordinates(1).set_locked(True)
@@ -342,6 +373,7 @@ def multivariate_in_joint(model):
         reversed_joint,
         loop,
         ellipsoid,
+        moving_floor,
         locked_angle,
         moment_arms,
         multivariate_in_joint,
