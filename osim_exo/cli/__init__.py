@@ -24,6 +24,7 @@ from osim_exo.cli.deploy import Deploy
 from osim_exo.cli.doctor import Doctor
 from osim_exo.cli.models import Models
 from osim_exo.cli.study import Study
+from osim_exo.cli.train import Train, attach_negative_spans
 from osim_exo.config import in_words
 from osim_exo.errors import InputError, OsimExoError
 from osim_exo.progress import for_stream
@@ -32,6 +33,7 @@ Commands = (
     Annotated[Doctor, conf.subcommand("doctor")]
     | Annotated[Models, conf.subcommand("models")]
     | Annotated[Baseline, conf.subcommand("baseline")]
+    | Annotated[Train, conf.subcommand("train")]
     | Annotated[Study, conf.subcommand("study")]
     | Annotated[Compare, conf.subcommand("compare")]
     | Annotated[Report, conf.subcommand("report")]
@@ -91,7 +93,7 @@ def parse(words: Sequence[str]) -> Command:
     """The command that `words` ask for; help and wrong arguments raise `SystemExit`."""
     parsed: Any = tyro.cli(
         cast(Any, Commands),
-        args=attach_json_target(words),
+        args=attach_json_target(attach_negative_spans(words)),
         prog="osim-exo",
         description=DESCRIPTION,
         config=(conf.OmitSubcommandPrefixes, conf.OmitArgPrefixes, conf.FlagCreatePairsOff),

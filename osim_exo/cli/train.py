@@ -1,0 +1,237 @@
+"""``osim-exo train``: learn a task, or go on with an interrupted run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
+from osim_exo.errors import InputError, MissingExtraError
+from osim_exo.files import read_json
+from osim_exo.names import Condition
+from osim_exo.progress import Progress, seconds_in_words
+
+if TYPE_CHECKING:
+    from osim_exo.learn.train import RunResult, TrainConfig
+
+NEGATIVE_SPAN = re.compile(r"-[\d.]+(:-?[\d.]+)?")
+
+
+def attach_negative_spans(words: Sequence[str]) -> list[str]:
+    """Make ``--slopes -7:7`` into ``--slopes=-7:7``, which no parser takes for an option."""
+    attached: list[str] = []
+    for word in words:
+        before = attached[-1] if attached else ""
+        if before in ("--slopes", "--speeds") and NEGATIVE_SPAN.fullmatch(word):
+            attached[-1] = f"{before}={word}"
+        else:
+            attached.append(word)
+    return attached
+
+
+@dataclass(frozen=True)
+class Train(Command):
+    """Learn a walker or an exo policy in simulation, or go on with an interrupted run.
+
+    The output folder gets config.json, provenance.json, metrics.jsonl, checkpoint.npz,
+    summary.json and policy/, which simulation, evaluation and export read.
+    """
+
+    out: Path
+    """folder of the run: new, or with --resume that of the run to go on with"""
+
+    model: str | None = None
+    """shipped model, or an .osim file; by default gait2d"""
+
+    task: Literal["walk", "imitate"] | None = None
+    """walk: commanded speed, no reference (default); imitate: track a reference gait"""
+
+    speeds: str | None = None
+    """commanded speeds in m/s, as 1.25 or 0.8:1.6"""
+
+    slopes: str | None = None
+    """slopes in degrees, uphill positive, as 0 or -7:7"""
+
+    condition: Condition | None = None
+    """no_exo (default), zero_torque or assisted"""
+
+    device: Literal["hip", "ankle"] | None = None
+    """joint of the worn device; by default hip where the condition needs one"""
+
+    learner: Literal["human", "exo", "both"] | None = None
+    """who learns; by default the human, in the assisted condition both"""
+
+    human: Path | None = None
+    """policy folder of the frozen human, for --learner exo"""
+
+    start_from: tuple[Path, ...] = ()
+    """run folders whose networks to go on with, as fine-tuning"""
+
+    seed: int | None = None
+    """every random number of the run follows from it; by default 0"""
+
+    steps: int | None = None
+    """control steps of all environments; by default 3,000,000"""
+
+    until_settled: bool = False
+    """stop early when learning no longer helps; leave it off where arms are compared"""
+
+    gpu: bool = False
+    """networks on the GPU"""
+
+    tensorboard: bool = False
+    """write event files too"""
+
+    config: Path | None = None
+    """settings (.json) to begin with, as a run's config.json; other options change them"""
+
+    resume: bool = False
+    """go on with the run in --out; it keeps its own settings"""
+
+    json: JsonTarget = None
+
+    def run(self, progress: Progress) -> int:
+        """Train and print."""
+        try:
+            from osim_exo.learn import train as learning
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(str(error.name), "learn") from error
+        if self.resume:
+            self._refuse_settings()
+            result = learning.resume(self.out, progress=progress)
+        else:
+            result = learning.train(self.settings(), self.out, progress=progress)
+        if self.json is not None:
+            emit_json(self.json, _as_dict(result))
+        if str(self.json) != STDOUT:
+            _print(result)
+        return DONE
+
+    @property
+    def kept(self) -> str:
+        """What an interrupt leaves behind."""
+        return (
+            f"Everything learned so far is in '{self.out}'; go on with: osim-exo train --resume "
+            f"--out {self.out}"
+        )
+
+    def _refuse_settings(self) -> None:
+        free = {"out", "resume", "json"}
+        given = [
+            f"--{field.name.replace('_', '-')}"
+            for field in fields(self)
+            if field.name not in free and getattr(self, field.name) != field.default
+        ]
+        if given:
+            raise InputError(
+                f"A run goes on with its own settings; leave out {', '.join(given)}, or start "
+                "another run in another folder."
+            )
+
+    def settings(self) -> TrainConfig:
+        """The settings that the options describe.
+
+        Raises
+        ------
+        InputError
+            Options contradict each other, or a value is out of range.
+        """
+        from osim_exo.learn.train import TrainConfig
+
+        base: dict[str, Any] = {"task": {"kind": "walk"}, "learn": {}}
+        if self.config is not None:
+            held = TrainConfig.model_validate(read_json(self.config))
+            base = held.model_dump(mode="json")
+        self._change_task(base["task"])
+        learn = {"seed": self.seed, "steps": self.steps}
+        base["learn"] |= {name: value for name, value in learn.items() if value is not None}
+        if self.start_from:
+            base["learn"]["start_from"] = self.start_from
+        if self.until_settled:
+            base["learn"]["stop"] = {}
+        if self.gpu:
+            base["learn"]["device"] = "cuda"
+        if self.tensorboard:
+            base["learn"]["tensorboard"] = True
+        return TrainConfig.model_validate(base)
+
+    def _change_task(self, task: dict[str, Any]) -> None:
+        """Put what was given into a task's settings."""
+        if self.task is not None:
+            task["kind"] = self.task
+        if self.condition is not None:
+            task["condition"] = self.condition
+        worn = task.get("condition", "no_exo") != "no_exo"
+        if self.model is not None:
+            task.setdefault("model", {})["name"] = self.model
+        if self.device is not None:
+            if not worn:
+                raise InputError(
+                    f"--device {self.device} was given, but the condition is no_exo. Add "
+                    "--condition zero_torque or assisted, or leave out --device."
+                )
+            from osim_exo.models import AnkleExo, HipExo
+
+            device = HipExo() if self.device == "hip" else AnkleExo()
+            task.setdefault("model", {})["exo"] = device.model_dump(mode="json")
+        spans = (("speeds", "speed", self.speeds), ("slopes", "slope_deg", self.slopes))
+        for option, name, text in spans:
+            if text is not None:
+                task.setdefault("commands", {})[name] = span(option, text)
+        if self.human is not None:
+            task["human_policy"] = str(self.human)
+        if self.learner is not None:
+            task["learner"] = self.learner
+        elif self.condition == "assisted" and "learner" not in task and self.human is None:
+            task["learner"] = "both"
+
+
+def span(name: str, text: str) -> tuple[float, float]:
+    """Low and high of ``0.8:1.6``, or of one number.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    low, colon, high = text.partition(":")
+    try:
+        return float(low), float(high if colon else low)
+    except ValueError:
+        raise InputError(
+            f"--{name} {text} was given; allowed is one number, or low:high as 0.8:1.6."
+        ) from None
+
+
+def _as_dict(result: RunResult) -> dict[str, Any]:
+    return {
+        "folder": str(result.folder),
+        "status": result.status,
+        "steps": result.steps,
+        "iterations": result.iterations,
+        "seconds": result.seconds,
+        "split_s": result.split,
+        "metrics": result.metrics,
+    }
+
+
+def _print(result: RunResult) -> None:
+    total = max(sum(result.split.values()), 1e-9)
+    shares = ", ".join(f"{name} {100 * part / total:.0f} %" for name, part in result.split.items())
+    rate = result.steps / max(result.seconds, 1e-9)
+    rows = [
+        ("status", result.status),
+        ("control steps", f"{result.steps:,}"),
+        ("time", seconds_in_words(result.seconds)),
+        ("steps per second", f"{rate:,.0f}"),
+        ("of the time", shares),
+    ]
+    for name in ("reward/mean", "episode/return", "episode/length", "episode/fall_share"):
+        if name in result.metrics:
+            rows.append((name.replace("/", " ").replace("_", " "), f"{result.metrics[name]:.4g}"))
+    console = output()
+    console.print(table(("", ""), rows))
+    console.print(f"Policies: {result.folder / 'policy'}")

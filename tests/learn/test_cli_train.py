@@ -1,0 +1,136 @@
+"""``osim-exo train``: options become settings, runs go on, bad input is told in words."""
+
+import json
+
+import pytest
+
+from osim_exo.cli import main, parse
+from osim_exo.cli.command import BAD_INPUT, DONE
+from osim_exo.cli.train import attach_negative_spans, span
+from osim_exo.errors import InputError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from osim_exo.learn.config import LearnConfig, NetworkConfig, PpoConfig  # noqa: E402
+from osim_exo.learn.synthetic import SyntheticConfig  # noqa: E402
+from osim_exo.learn.train import TrainConfig  # noqa: E402
+
+
+def settings(*words):
+    return parse(["train", "--out", "run", *words]).settings()
+
+
+@pytest.fixture
+def small(tmp_path):
+    """File with the settings of a task that takes a second."""
+    config = TrainConfig(
+        task=SyntheticConfig(pairs=2, singles=1, action_pairs=1, steps=20),
+        learn=LearnConfig(
+            n_env=16,
+            steps=16 * 8 * 2,
+            ppo=PpoConfig(horizon=8, minibatch=64, epochs=1),
+            network=NetworkConfig(hidden=(8, 8), critic_hidden=(8, 8)),
+        ),
+    )
+    path = tmp_path / "small.json"
+    path.write_text(config.model_dump_json())
+    return path
+
+
+def test_the_options_of_the_readme_become_settings():
+    made = settings(
+        *("--model", "gait2d", "--task", "walk", "--speeds", "0.8:1.6", "--slopes", "-7:7"),
+        *("--condition", "zero_torque", "--device", "hip", "--seed", "4", "--steps", "1000000"),
+    )
+    assert made.task.commands.speed == (0.8, 1.6)
+    assert made.task.commands.slope_deg == (-7.0, 7.0)
+    assert made.task.condition == "zero_torque"
+    assert made.task.model.name == "gait2d"
+    assert made.task.model.exo.joints == ("hip",)
+    assert (made.learn.seed, made.learn.steps) == (4, 1_000_000)
+
+
+def test_without_options_a_person_without_device_walks():
+    made = settings()
+    assert (made.task.kind, made.task.condition, made.task.learner) == ("walk", "no_exo", "human")
+    assert made.learn == LearnConfig()
+
+
+def test_human_and_exo_learn_together_in_the_assisted_condition():
+    assert settings("--condition", "assisted").task.learner == "both"
+    assert settings("--condition", "assisted", "--device", "ankle").task.model.exo.joints == (
+        "ankle",
+    )
+
+
+def test_an_exo_learns_with_a_frozen_human():
+    made = settings(
+        *("--condition", "assisted", "--learner", "exo", "--human", "a/policy/human"),
+        *("--start-from", "a", "--until-settled"),
+    )
+    assert (made.task.learner, str(made.task.human_policy)) == ("exo", "a/policy/human")
+    assert [str(path) for path in made.learn.start_from] == ["a"]
+    assert made.learn.stop is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--device", "hip"), "condition is no_exo"),
+        (("--speeds", "fast"), "--speeds fast was given"),
+        (("--slopes", "-40:40"), "slope"),
+        (("--speeds", "1.6:0.8"), "low <= high"),
+        (("--learner", "exo"), "needs condition"),
+        (("--steps", "0"), "steps"),
+        (("--resume", "--seed", "3"), "leave out --seed"),
+        (("--config", "there/is/none.json"), "There is no file"),
+    ],
+)
+def test_what_cannot_be_used_is_told_and_nothing_is_written(tmp_path, capsys, words, said):
+    assert main(["train", "--out", str(tmp_path / "run"), *words]) == BAD_INPUT
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_span_is_one_number_or_two():
+    assert span("slopes", "-7:7") == (-7.0, 7.0)
+    assert span("speeds", "1.25") == (1.25, 1.25)
+    with pytest.raises(InputError, match="low:high"):
+        span("speeds", "1:2:3")
+
+
+def test_negative_spans_are_no_options():
+    words = ["train", "--slopes", "-7:7", "--speeds", "1", "--out", "x"]
+    assert attach_negative_spans(words)[:3] == ["train", "--slopes=-7:7", "--speeds"]
+    assert attach_negative_spans(["--slopes", "--speeds"]) == ["--slopes", "--speeds"]
+
+
+def test_a_run_is_trained_and_printed(tmp_path, capsys, small):
+    out = tmp_path / "run"
+    assert main(["--quiet", "train", "--config", str(small), "--out", str(out)]) == DONE
+    said = capsys.readouterr().out
+    assert "control steps" in said and "256" in said
+    assert "physics" in said and "update" in said
+    assert (out / "policy" / "synthetic" / "bundle.json").is_file()
+
+
+def test_a_run_goes_on_and_prints_json(tmp_path, capsys, small):
+    out = str(tmp_path / "run")
+    assert main(["--quiet", "train", "--config", str(small), "--out", out]) == DONE
+    capsys.readouterr()
+    assert main(["--quiet", "train", "--resume", "--out", out, "--json"]) == DONE
+    result = json.loads(capsys.readouterr().out)
+    assert (result["status"], result["steps"]) == ("finished", 256)
+    assert set(result["split_s"]) == {"physics", "inference", "update"}
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path, capsys, small):
+    words = ["--quiet", "train", "--config", str(small), "--out", str(tmp_path / "run")]
+    assert main(words) == DONE
+    assert main(words) == BAD_INPUT
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_an_interrupt_says_how_to_go_on():
+    assert "osim-exo train --resume --out run" in parse(["train", "--out", "run"]).kept
