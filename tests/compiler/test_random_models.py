@@ -5,15 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from osim_exo.models.recipe import load_opensim
-from tests.compiler.generated import (
-    CONSTRAINTS,
-    FORCES,
-    JOINTS,
-    MUSCLES,
-    Builder,
-    Plan,
-    random_plan,
-)
+from tests.compiler.generated import Builder, random_plan
+from tests.compiler.generated_bodies import CONSTRAINTS, FORCES, JOINTS, MUSCLES, Plan
 
 STATES = 12
 

@@ -96,13 +96,30 @@ def test_a_wrong_spec_is_found():
 
 def test_without_opensims_bias_a_shared_coordinate_gives_other_accelerations():
     """The known error of OpenSim's CustomJoint is there, and can be left out."""
-    from tests.compiler.generated import Builder, Plan
+    from tests.compiler.generated import Builder
+    from tests.compiler.generated_bodies import Plan
 
     plan = Plan(("free", "shared"), (-1, 0), seed=1)
     model = Builder(load_opensim(), plan).build()
     assert verify(model, n=10, backend="numpy").passed
     exact = verify(model, n=10, backend="numpy", options=Options(simbody_bias=False))
     assert exact.failed == ("acceleration", "imu")
+
+
+def test_controllers_markers_and_probes_change_nothing():
+    osim = load_opensim()
+    model = ModelConfig().build()
+    controller = osim.PrescribedController()
+    controller.setName("brain")
+    controller.addActuator(model.getMuscles().get("soleus_r"))
+    controller.prescribeControlForActuator("soleus_r", osim.Constant(0.9))
+    model.addController(controller)
+    model.addMarker(osim.Marker("mark", model.getGround(), osim.Vec3(0)))
+    probe = osim.SystemEnergyProbe()
+    probe.setName("watch")
+    model.addProbe(probe)
+    model.finalizeConnections()
+    assert verify(model, n=10, backend="numpy").passed
 
 
 def test_errors_are_relative_to_the_number_or_its_column():
