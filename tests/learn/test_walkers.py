@@ -1,0 +1,33 @@
+"""Trained walkers from run folders, and the ones that ship."""
+
+import pytest
+
+from osim_exo.errors import DataError
+from osim_exo.files import write_json
+from osim_exo.learn.evaluate import Evaluation, evaluate
+from osim_exo.learn.tasks import TaskConfig
+from osim_exo.learn.walkers import load_walker, shipped_walker, shipped_walkers
+
+
+@pytest.mark.parametrize("name", shipped_walkers())
+def test_a_shipped_walker_walks_ten_seconds_at_its_speed(name):
+    walker = shipped_walker(name)
+    speed = sum(walker.task.commands.speed) / 2
+    settings = Evaluation(physics="compiled", speed=speed, runs=4, duration=10.0, settle=8.0)
+    walked = evaluate(walker.task, None, settings, walker.policies)
+    assert walked.falls == 0
+    for trial in walked.trials:
+        assert trial.speeds["pelvis_tx"].mean() == pytest.approx(speed, abs=0.1)
+
+
+def test_unknown_walkers_and_other_folders_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no shipped walker 'nobody'"):
+        shipped_walker("nobody")
+    with pytest.raises(DataError, match=r"config\.json"):
+        load_walker(tmp_path)
+    write_json(tmp_path / "config.json", {"task": {"kind": "synthetic"}})
+    with pytest.raises(DataError, match="no walking task"):
+        load_walker(tmp_path)
+    write_json(tmp_path / "config.json", {"task": TaskConfig().model_dump(mode="json")})
+    with pytest.raises(DataError, match="no policy yet"):
+        load_walker(tmp_path)
