@@ -20,7 +20,7 @@ from osim_exo.errors import DataError, InputError, MissingExtraError, check_opti
 
 Array = npt.NDArray[np.floating]
 Float32 = npt.NDArray[np.float32]
-Evaluate = Callable[[Float32], Float32]
+Evaluate = Callable[[Array], Float32]
 
 Squashing = Literal["sigmoid", "clip", "tanh"]
 
@@ -136,7 +136,7 @@ ONNX, WEIGHTS, GOLDEN = "network.onnx", "network.npz", "golden.npz"
 GOLDEN_TOLERANCE = 1e-5
 """Largest difference from a golden output, over 1 + its size; float32 sums in another order."""
 
-NONLINEAR: dict[str, Evaluate] = {
+NONLINEAR: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, np.float32(0.0)),
     "tanh": np.tanh,
     "elu": lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, np.float32(0.0)))),
@@ -293,8 +293,8 @@ def mlp(data: bytes, content: Mapping[str, Any]) -> Evaluate:
     centre, scale, bound = arrays["centre"], arrays["scale"], np.float32(limit)
     layers = [(arrays[f"weight_{i}"].T.copy(), arrays[f"bias_{i}"]) for i in range(n_layer)]
 
-    def evaluate(observation: Float32) -> Float32:
-        values = np.clip((observation - centre) * scale, -bound, bound)
+    def evaluate(observation: Array) -> Float32:
+        values: Array = np.clip((observation - centre) * scale, -bound, bound)
         for weight, bias in layers[:-1]:
             values = nonlinear(values @ weight + bias)
         return np.asarray(values @ layers[-1][0] + layers[-1][1], dtype=np.float32)

@@ -71,10 +71,11 @@ class Network(nn.Module):
             tied = (ties[i], ties[i + 1]) if ties else None
             self.layers.append(Linear(n_in, n_out, gain, generator, tied))
 
-    def dense(self, dtype: torch.dtype = torch.float32) -> Dense:
+    def dense(self, dtype: torch.dtype | None = None) -> Dense:
         """Layers as they are applied; make them once for many calls of `run`."""
         layers = self._linear()
-        return [(layer.weight.to(dtype), layer.bias.to(dtype)) for layer in layers]
+        kind = dtype or layers[0].weight.dtype
+        return [(layer.weight.to(kind), layer.bias.to(kind)) for layer in layers]
 
     def _linear(self) -> list[Linear]:
         return [layer for layer in self.layers if isinstance(layer, Linear)]
@@ -205,7 +206,7 @@ class Actor(nn.Module):
             raise InputError(f"There is no part '{part}'.")
         return found
 
-    def dense(self, dtype: torch.dtype = torch.float32) -> list[Dense]:
+    def dense(self, dtype: torch.dtype | None = None) -> list[Dense]:
         """Layers of all parts as they are applied; make them once for many calls of `run`."""
         return [self.network(part).dense(dtype) for part in self.parts]
 

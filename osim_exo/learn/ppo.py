@@ -20,6 +20,9 @@ from osim_exo.learn.symmetry import Reflection
 RETURN_MEMORY = 0.9
 """How much of the mean and deviation of returns stays at each iteration."""
 
+LEAST_SPREAD = 0.05
+"""Least deviation of returns that the critic counts in, over their mean."""
+
 
 def log_probability(action: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Of actions under a Gaussian with independent parts, (n,) tensor."""
@@ -258,7 +261,9 @@ class Ppo:
 
     def _rescale(self, returns: Tensor) -> None:
         critic = self.critic
-        mean, std = returns.mean(), returns.std().clamp_min(1e-4)
+        mean = returns.mean()
+        # Once every episode lasts, returns hardly vary; a rare fall must not be all that counts.
+        std = torch.maximum(returns.std(), LEAST_SPREAD * mean.abs()).clamp_min(1e-4)
         if bool(critic.fresh):
             critic.fresh.fill_(False)
         else:
