@@ -44,9 +44,8 @@ def secant(contact: ContactDamping) -> Exprs:
     """
     normal = np.outer(contact.normal, contact.normal)
     across = np.eye(3) - normal
-    return constants(normal) * contact.normal_damping + (
-        constants(across) * contact.tangential_damping
-    )
+    found: Exprs = constants(normal) * contact.normal_damping
+    return np.asarray(found + constants(across) * contact.tangential_damping)
 
 
 def exact(contact: ContactDamping) -> Exprs:
@@ -72,8 +71,8 @@ def add_contacts(
     at: dict[int, Exprs] = {}
     for contact in loads.contacts:
         block = _spatial(contact, h * form(contact), symmetric)
-        body = contact.station.body
-        at[body] = at[body] + block if body in at else block
+        home = contact.station.body
+        at[home] = at[home] + block if home in at else block
     for i in reversed(range(len(mechanics.bodies))):
         if i not in at:
             continue

@@ -295,7 +295,7 @@ class Equations:
         m = instant.mechanics
         speed_rates = step.speed_rates(m, instant.loads)
         names = range(len(self.layout.coordinates))
-        outputs = {
+        outputs: dict[str, Sequence[Expr] | Exprs] = {
             "coordinates": m.rates_at(m.u),
             "speeds": [speed_rates[k] for k in names],
             "activations": [

@@ -86,11 +86,12 @@ def turn(axis: Floats, angle: Expr) -> Exprs:
     s, c = sin(angle), cos(angle)
     if aligned.size:
         # Written out, so that one minus cosine does not appear: fewer operations.
-        found = constants(k) * s
+        found: Exprs = constants(k) * s
         for i in range(3):
             found[i, i] = 1.0 if i == aligned[0] else c
         return found
-    return constants(np.eye(3)) + constants(k) * s + constants(k @ k) * (1.0 - c)
+    general: Exprs = constants(np.eye(3)) + constants(k) * s + constants(k @ k) * (1.0 - c)
+    return general
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,10 @@ class _Axis:
     curvature: list[list[Expr]]
     driven: bool = True
 
-    def rate(self, speeds: Sequence[Expr]) -> Expr:
+    def rate(self, speeds: Exprs) -> Expr:
         return dot(vector(*self.slope), vector(*speeds))
 
-    def bias(self, speeds: Sequence[Expr]) -> Expr:
+    def bias(self, speeds: Exprs) -> Expr:
         """Second time derivative where the speeds' rates are zero."""
         total: Expr = 0.0
         for row, u in zip(self.curvature, speeds):
@@ -119,8 +120,8 @@ def motion(
     joint: Joint,
     parent: Offset,
     child: Offset,
-    q: Sequence[Expr],
-    u: Sequence[Expr],
+    q: Exprs,
+    u: Exprs,
     simbody_bias: bool,
 ) -> JointMotion:
     """The motion of a joint.
@@ -167,7 +168,7 @@ def motion(
     )
 
 
-def _axes(graph: Graph, joint: Joint, q: Sequence[Expr]) -> tuple[list[_Axis], list[_Axis]]:
+def _axes(graph: Graph, joint: Joint, q: Exprs) -> tuple[list[_Axis], list[_Axis]]:
     x, y, z = np.eye(3)
 
     def plain(axes: list[tuple[Floats, int]]) -> list[_Axis]:
@@ -192,7 +193,7 @@ def _axes(graph: Graph, joint: Joint, q: Sequence[Expr]) -> tuple[list[_Axis], l
     return _custom(graph, joint, q)
 
 
-def _custom(graph: Graph, joint: Joint, q: Sequence[Expr]) -> tuple[list[_Axis], list[_Axis]]:
+def _custom(graph: Graph, joint: Joint, q: Exprs) -> tuple[list[_Axis], list[_Axis]]:
     if len(joint.axes) != 6:
         raise ModelError(
             f"The custom joint '{joint.name}' has {len(joint.axes)} axes; it needs three rotations "
@@ -230,7 +231,7 @@ def _substituted(axis: _Axis, values: dict[Node, Expr]) -> _Axis:
 
 
 def _angular(
-    joint: Joint, rotations: list[_Axis], u: Sequence[Expr], simbody_bias: bool
+    joint: Joint, rotations: list[_Axis], u: Exprs, simbody_bias: bool
 ) -> tuple[Exprs, Exprs]:
     """Angular velocity columns (3, n) and bias (3,) in the joint's parent frame."""
     n = len(u)
@@ -254,7 +255,7 @@ def _angular(
     return columns, bias
 
 
-def _simbody_omega(columns: Exprs, u: Sequence[Expr], i: int) -> Exprs:
+def _simbody_omega(columns: Exprs, u: Exprs, i: int) -> Exprs:
     """What Simbody takes for the angular velocity of the i-th rotation's axis.
 
     It zeroes the speeds of later coordinates in the joint's whole angular velocity; right only
@@ -267,7 +268,7 @@ def _simbody_omega(columns: Exprs, u: Sequence[Expr], i: int) -> Exprs:
     return total
 
 
-def joint_rates(joint: Joint, q: Sequence[Expr], u: Sequence[Expr]) -> tuple[Expr, ...]:
+def joint_rates(joint: Joint, q: Exprs, u: Exprs) -> tuple[Expr, ...]:
     """Rates of a joint's coordinates: its speeds, except in ball and free joints."""
     if joint.kind not in ("ball", "free"):
         return tuple(u)

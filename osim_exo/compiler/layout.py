@@ -94,7 +94,7 @@ class Layout:
     @property
     def n_state(self) -> int:
         """Numbers in the state."""
-        return self["exo_torque"].stop
+        return int(self["exo_torque"].stop)
 
     @property
     def n_control(self) -> int:

@@ -172,8 +172,9 @@ class Mechanics:
                 j.planar_angle,
             )
         parent = self.bodies[rigid.parent]
-        flat = j.planar_angle is not None and parent.planar_angle is not None
-        angle = parent.planar_angle + j.planar_angle if flat else None
+        angle: Expr | None = None
+        if parent.planar_angle is not None and j.planar_angle is not None:
+            angle = parent.planar_angle + j.planar_angle
         carried, w = parent.rotation, parent.angular_velocity
         lever = carried @ j.translation
         angular, linear = carried @ j.angular, carried @ j.linear
@@ -205,7 +206,7 @@ class Mechanics:
         point = constants(place.rotation) @ vector(*location) + constants(place.translation)
         return Station(body, point)
 
-    def direction(self, body: int, v: Sequence[Expr]) -> Exprs:
+    def direction(self, body: int, v: Sequence[Expr] | Exprs) -> Exprs:
         """A vector of a body's frame in the ground's axes."""
         return vector(*v) if body < 0 else self.bodies[body].rotation @ vector(*v)
 
@@ -225,15 +226,19 @@ class Mechanics:
 
     def position(self, s: Station) -> Exprs:
         """Position of a station in the ground, m."""
-        arm = self.arm(s)
-        return arm if s.body < 0 else self.bodies[s.body].position + arm
+        found = self.arm(s)
+        if s.body >= 0:
+            found = self.bodies[s.body].position + found
+        return found
 
     def velocity(self, s: Station, arm: Exprs | None = None) -> Exprs:
         """Velocity of the body's point at a station, m/s."""
         if s.body < 0:
             return zeros(3)
         body = self.bodies[s.body]
-        return body.velocity + cross(body.angular_velocity, self.arm(s) if arm is None else arm)
+        turning = cross(body.angular_velocity, self.arm(s) if arm is None else arm)
+        found: Exprs = body.velocity + turning
+        return found
 
     def between(self, body_a: int, body_b: int) -> list[int]:
         """Columns that move one of two bodies but not both, along the tree."""
@@ -258,7 +263,8 @@ class Mechanics:
         k = self.topology.bodies[home].columns.index(column)
         carrier = self.bodies[home]
         reach = self.offset(home, s.body) + self.arm(s)
-        return carrier.linear_columns[:, k] + cross(carrier.angular_columns[:, k], reach)
+        found: Exprs = carrier.linear_columns[:, k] + cross(carrier.angular_columns[:, k], reach)
+        return found
 
     def mass_matrix(self) -> Matrix:
         """Mass matrix by composite bodies; (row, column) with structural zeros left out."""
@@ -276,9 +282,8 @@ class Mechanics:
             if rigid[i].parent >= 0:
                 p = rigid[i].parent
                 lifted = _lifted(inertia, moment, mass, body.lever)
-                composite[p] = tuple(  # type: ignore[assignment]
-                    old + new for old, new in zip(composite[p], lifted)
-                )
+                below = composite[p]
+                composite[p] = (below[0] + lifted[0], below[1] + lifted[1], below[2] + lifted[2])
         return found
 
     def spread(

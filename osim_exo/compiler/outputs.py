@@ -124,7 +124,7 @@ def _mass_centre(equations: Equations, instant: Instant) -> Exprs:
         body_spec, place = equations.spec.bodies[part.body], part.place
         centre = place.rotation @ np.array(body_spec.mass_centre) + place.translation
         total = total + constants(body_spec.mass * centre)
-    return total * (1.0 / _total_mass(equations, instant))
+    return np.asarray(total * (1.0 / _total_mass(equations, instant)))
 
 
 def _momentum(equations: Equations, instant: Instant) -> Exprs:
@@ -135,7 +135,8 @@ def _momentum(equations: Equations, instant: Instant) -> Exprs:
 
 
 def _mass_centre_velocity(equations: Equations, instant: Instant) -> Exprs:
-    return _momentum(equations, instant) * (1.0 / _total_mass(equations, instant))
+    momentum = _momentum(equations, instant)
+    return np.asarray(momentum * (1.0 / _total_mass(equations, instant)))
 
 
 def _kinetic_energy(equations: Equations, instant: Instant) -> list[Expr]:

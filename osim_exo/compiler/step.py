@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from osim_exo.compiler import damping, functions, solver
 from osim_exo.compiler.expression import Expr, Exprs
 from osim_exo.compiler.loads import Loads
-from osim_exo.compiler.mechanics import Mechanics
+from osim_exo.compiler.mechanics import Matrix, Mechanics
 
 Scheme = Literal["implicit", "exact_damping", "explicit"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -81,7 +81,7 @@ def advanced(
     return new_q, new_u
 
 
-def _reduced(mechanics: Mechanics, matrix: dict[tuple[int, int], Expr]) -> solver.Matrix:
+def _reduced(mechanics: Mechanics, matrix: Matrix) -> Matrix:
     return solver.reduced(matrix, mechanics.constraints, mechanics.free, len(mechanics.q))
 
 
