@@ -134,11 +134,12 @@ def begin(physics: Physics, motion: Motion, first: int) -> None:
         physics.reset(motion.starts[first + env], [env])
 
 
-def advance(physics: Physics, motion: Motion, first: int, step: int) -> None:
+def advance(physics: Physics, motion: Motion, first: int, step: int, reading: bool = True) -> None:
     """One control step of the motion's environments from `first` on, and what a learner reads."""
     rows = slice(first, first + physics.n_env)
     physics.step(motion.excitations[step, rows], None, motion.others[step, rows])
-    _ = physics.coordinates, physics.speeds, physics.activations, physics.grf
+    if reading:
+        _ = physics.coordinates, physics.speeds, physics.activations, physics.grf
 
 
 def trajectory(physics: Physics, motion: Motion) -> Array:

@@ -24,11 +24,13 @@ from osim_exo.physics.base import (
 from osim_exo.physics.compiled_build import Batch, CompiledModel
 from osim_exo.physics.compiled_drive import CommandLine
 from osim_exo.physics.compiled_guard import (
+    SUSPECT_ANGLE,
     CompiledState,
     EndReason,
     Orientations,
     PathRanges,
     failure_text,
+    reasons_of,
 )
 from osim_exo.physics.compiled_names import (
     control_bounds,
@@ -230,10 +232,7 @@ class CompiledPhysics:
 
     @property
     def path_excess(self) -> Array:
-        """How far a coordinate is outside the range that muscle paths were fitted on, (n_env,).
-
-        Largest over the coordinates, rad or m; 0 inside. Lengths saturate smoothly outside.
-        """
+        """Farthest that a coordinate is outside the range of fitted paths, (n_env,), rad or m."""
         return self._ranges.excess(self.coordinates)
 
     @property
@@ -322,8 +321,7 @@ class CompiledPhysics:
         Raises
         ------
         SimulationError
-            An environment failed, and ``on_failure`` is ``"raise"``; the message gives its time,
-            the reason and its last excitations. Its state is the one before the step.
+            An environment failed, and ``on_failure`` is ``"raise"``; its state is that before.
         """
         n, names = self._n_env, self._names
         command = checked_input("exo_torque", exo_torque, (n, len(names.exo)))
@@ -336,18 +334,18 @@ class CompiledPhysics:
             self._line.add(command, self._batch.drive)
         finite = self._batch.advance()
         before, self._time = self._time, self._time + self._control_dt
-        if not (usable and finite) or self._orientations.names or self._failed.any():
-            self._guard(before)
+        near = self._orientations.near(self.coordinates) if self._orientations.names else None
+        if not (usable and finite) or self._failed.any() or (near is not None and near.any()):
+            self._guard(before, near)
 
-    def _guard(self, time: Array) -> None:
+    def _guard(self, time: Array, near: Mask | None) -> None:
         """Put failed environments back to before the step, at `time`, and say why."""
-        reasons = np.zeros(self._n_env, dtype=np.int8)
-        if self._orientations.names:
-            singular = self._orientations.singular(self.coordinates)
-            reasons[singular] = EndReason.SINGULAR_ORIENTATION
+        suspects = None
+        if near is not None:
+            was = self._batch.part(self._columns["coordinates"], before=True)
+            suspects = self._orientations.near(was, SUSPECT_ANGLE)
         state, controls = self._batch.part(slice(None)), self._batch.controls_given()
-        reasons[~np.isfinite(state).all(axis=1)] = EndReason.NOT_FINITE
-        reasons[~np.isfinite(controls).all(axis=1)] = EndReason.CONTROLS_NOT_FINITE
+        reasons = reasons_of(state, self._columns["speeds"], controls, near, suspects)
         new = (reasons != EndReason.NONE) & ~self._failed
         self._reasons[new], self._failed = reasons[new], self._failed | new
         rest = np.flatnonzero(self._failed)

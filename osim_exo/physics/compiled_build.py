@@ -17,6 +17,7 @@ from osim_exo.compiler.program import Program
 from osim_exo.compiler.spec import ModelSpec
 from osim_exo.compiler.step import Scheme
 from osim_exo.physics.base import Array
+from osim_exo.physics.compiled_guard import FASTEST
 from osim_exo.progress import SILENT, Progress
 
 Packed = npt.NDArray[Any]
@@ -109,6 +110,7 @@ class Batch:
         self.drive = kernel.zeros("drive", n_env, n_sub)
         self.group = kernel.zeros("parameters", n_env)
         self._before = np.empty_like(self.state)
+        self._speeds = model.equations.layout["speeds"]
         self._low, self._high = (
             blocks.pack(np.tile(bound, (n_env, 1)), self.width, kernel.dtype) for bound in bounds
         )
@@ -119,9 +121,10 @@ class Batch:
             "parameters": self.group,
         }
 
-    def part(self, columns: slice) -> Array:
-        """Columns of the state, (n_env, n) array."""
-        return np.asarray(blocks.unpack(self.state[:, columns], self._n_env), dtype=float)
+    def part(self, columns: slice, before: bool = False) -> Array:
+        """Columns of the state, or of the one before the last step, (n_env, n) array."""
+        state = self._before if before else self.state
+        return np.asarray(blocks.unpack(state[:, columns], self._n_env), dtype=float)
 
     def controls_given(self) -> Array:
         """Controls of the last step, (n_env, n_control) array."""
@@ -144,11 +147,13 @@ class Batch:
         return bool(np.isfinite(self.controls.sum()))
 
     def advance(self) -> bool:
-        """One step of every environment; whether all numbers are finite afterwards."""
+        """One step of every environment; whether all is finite and no speed absurd afterwards."""
         np.copyto(self._before, self.state)
         self._kernel.run(self._inputs, repeats=self._n_sub, threads=self._threads)
         # One sum tells whether everything is finite, at a fraction of the cost of looking.
-        return bool(np.isfinite(self.state.sum()))
+        speeds = self.state[:, self._speeds]
+        slow = speeds.max(initial=0.0) < FASTEST and speeds.min(initial=0.0) > -FASTEST
+        return bool(slow and np.isfinite(self.state.sum()))
 
     def take_back(self, rows: npt.NDArray[np.intp]) -> None:
         """Put some environments back to where they were before the last step."""

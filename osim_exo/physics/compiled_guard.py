@@ -19,8 +19,14 @@ from osim_exo.compiler.spec import (
 )
 from osim_exo.physics.base import Array, FallLimits, Mask, Physics, PhysicsState, fallen
 
-SINGULAR_ANGLE = math.radians(3.0)
+SINGULAR_ANGLE = math.radians(5.0)
 """Three rotations in a row count as singular when the outer axes are this close to parallel."""
+
+SUSPECT_ANGLE = math.radians(20.0)
+"""Whoever runs away from this close to a singular orientation did so because of it."""
+
+FASTEST = 1e3
+"""rad/s or m/s; no walker moves so fast, and what follows are numbers without meaning."""
 
 
 class EndReason(IntEnum):
@@ -33,7 +39,9 @@ class EndReason(IntEnum):
     """The state left the finite numbers."""
     SINGULAR_ORIENTATION = 3
     """A joint of three rotations came near the orientation where two of its axes coincide."""
-    FALLEN = 4
+    TOO_FAST = 4
+    """A speed went beyond `FASTEST`."""
+    FALLEN = 5
     """The walker has fallen; the physics itself goes on."""
 
 
@@ -41,6 +49,7 @@ IN_WORDS = {
     EndReason.CONTROLS_NOT_FINITE: "got controls that are not finite",
     EndReason.NOT_FINITE: "left the finite numbers",
     EndReason.SINGULAR_ORIENTATION: "came to an orientation where two axes of a joint coincide",
+    EndReason.TOO_FAST: f"moves faster than {FASTEST:g} rad/s or m/s",
     EndReason.FALLEN: "has fallen",
 }
 
@@ -85,6 +94,29 @@ class CompiledState(PhysicsState):
     reasons: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
 
+def reasons_of(
+    state: Array, speeds: slice, controls: Array, near: Mask | None, suspects: Mask | None
+) -> npt.NDArray[np.int8]:
+    """Why environments cannot go on after a step, (n_env,) array of `EndReason`.
+
+    Parameters
+    ----------
+    state : (n_env, n_state) array
+    speeds : columns of the speeds
+    controls : (n_env, n_control) array
+    near, suspects : (n_env,) arrays; near a singular orientation now, and rather near before;
+        None where the model has none
+    """
+    reasons = np.zeros(len(state), dtype=np.int8)
+    reasons[(np.abs(state[:, speeds]) > FASTEST).any(axis=1)] = EndReason.TOO_FAST
+    reasons[~np.isfinite(state).all(axis=1)] = EndReason.NOT_FINITE
+    if near is not None and suspects is not None:
+        lost = (reasons != EndReason.NONE) & suspects
+        reasons[near | lost] = EndReason.SINGULAR_ORIENTATION
+    reasons[~np.isfinite(controls).all(axis=1)] = EndReason.CONTROLS_NOT_FINITE
+    return reasons
+
+
 class Orientations:
     """Finds joints of three rotations near their singular orientation.
 
@@ -110,13 +142,17 @@ class Orientations:
         self._cosine = np.einsum("ij,ij->i", first, np.cross(middle, last - along))
         self._sine = np.einsum("ij,ij->i", first, np.cross(middle, np.cross(middle, last)))
 
-    def singular(self, coordinates: Array) -> Mask:
-        """Environments near a singular orientation, (n_env,) array of bool."""
-        if not self.names:
-            return np.zeros(len(coordinates), dtype=bool)
+    def near(self, coordinates: Array, angle: float = SINGULAR_ANGLE) -> Mask:
+        """Environments near a singular orientation, (n_env,) array of bool.
+
+        Parameters
+        ----------
+        coordinates : (n_env, n_coordinate) array
+        angle : what counts as near, rad
+        """
         angles = self._slopes * coordinates[:, self._columns] + self._starts
         volume = self._cosine * np.cos(angles) + self._sine * np.sin(angles)
-        return np.asarray((np.abs(volume) < math.sin(SINGULAR_ANGLE)).any(axis=1))
+        return np.asarray((np.abs(volume) < math.sin(angle)).any(axis=1))
 
 
 Middle = tuple[str, float, float, tuple[tuple[float, float, float], ...]]

@@ -16,6 +16,7 @@ from osim_exo.physics import (
     CompiledPhysics,
     EndReason,
     OpenSimPhysics,
+    PhysicsPool,
     StartState,
     end_reasons,
     fallen,
@@ -309,6 +310,13 @@ def test_states_beyond_numbers_fail_as_such():
     assert np.isfinite(physics.snapshot().states).all()
 
 
+def test_absurd_speeds_fail_before_they_are_infinite():
+    physics = CompiledPhysics(BARE, n_env=2, on_failure="mark")
+    physics.reset(StartState(speeds={"pelvis_tx": np.array([0.0, 5e3])}))
+    physics.step(np.zeros((2, N_MUSCLE)))
+    assert physics.failure_reasons.tolist() == [EndReason.NONE, EndReason.TOO_FAST]
+
+
 def test_a_fall_is_a_reason_too():
     physics = CompiledPhysics(BARE, n_env=3)
     height = physics.standing_height * np.array([1, 1, 0.6])
@@ -503,3 +511,56 @@ def test_devices_without_limits_or_with_dynamics_are_refused_in_words(tmp_path):
     sideless = spec.contacts[0].model_copy(update={"name": "contact"})
     with pytest.raises(ModelError, match="contact do not say"):
         CompiledPhysics(spec.model_copy(update={"contacts": (sideless,)}), limits=DeviceLimits())
+
+
+# Models made by others.
+
+
+def test_a_published_planar_model_goes_as_in_opensim(shared_data):
+    file = shared_data / "moco_2d_walking" / "2D_gait.osim"
+    reference = OpenSimPhysics(file, mode="manager", accuracy=1e-6)
+    compiled = CompiledPhysics(file, substep=0.0005)
+    assert compiled.names == reference.names
+    for row in excitations(10):
+        compiled.step(row)
+        reference.step(row)
+    np.testing.assert_allclose(compiled.coordinates, reference.coordinates, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_eighty_muscles_in_three_dimensions_go_as_in_opensim_and_through_falls(
+    shared_data, tmp_path
+):
+    from osim_exo.models.convert import ConvertOptions, convert
+
+    folder, file = shared_data / "moco_3d_walking", tmp_path / "walker.osim"
+    parts = ("ContactGeometrySet", "ContactForceSet", "ExpressionBasedCoordinateForceSet")
+    further = tuple(str(folder / f"subject_walk_scaled_{part}.xml") for part in parts)
+    options = ConvertOptions(add=further, samples=600)
+    convert(folder / "subject_walk_scaled.osim", file, options)
+    compiled = CompiledPhysics(file, substep=0.0005)
+    # In a process of its own: OpenSim keeps the first model's activation times for all others.
+    reference = PhysicsPool(file, n_env=1, n_worker=1, mode="manager", accuracy=1e-4)
+    assert compiled.names == reference.names and len(compiled.names.muscles) == 80
+    bent = {f"{joint}_{side}": 0.4 for joint in ("knee_angle", "hip_flexion") for side in "rl"}
+    compiled.reset(StartState(coordinates=bent))
+    assert compiled.grf[0, :, 1].sum() == pytest.approx(compiled.body_weight, rel=1e-6)
+    start = dict(zip(compiled.names.coordinates, compiled.coordinates[0].tolist()))
+    for name in ("knee_angle_r", "knee_angle_l"):
+        assert start[f"{name}_beta"] == pytest.approx(0.4)  # coupled to the knee
+    reference.reset(StartState(coordinates=start))
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        row = random.uniform(0.01, 0.2, (1, 80))
+        compiled.step(row)
+        reference.step(row)
+    reference.close()
+    np.testing.assert_allclose(compiled.coordinates, reference.coordinates, atol=4e-3)
+    many = CompiledPhysics(file, n_env=64, on_failure="mark")
+    many.reset(StartState(speeds={"pelvis_tx": random.uniform(-1, 1, 64)}))
+    for _ in range(100):
+        many.step(random.uniform(0.01, 0.5, (64, 80)))
+    assert np.isfinite(many.snapshot().states).all()
+    allowed = (EndReason.NONE, EndReason.SINGULAR_ORIENTATION)
+    assert np.isin(many.failure_reasons, allowed).all()
+    assert fallen(many).any()
