@@ -61,12 +61,14 @@ class Moment:
     commanded_mnm : torque that the firmware asks of the drives, 0.001 Nm
     delivered : torque of the drives, without friction, Nm
     state : DeviceState
+    heard_us : device's time when something came from the host last
     """
 
     time_us: int
     commanded_mnm: tuple[int, int]
     delivered: Pair
     state: int
+    heard_us: int
 
 
 class VirtualExo:
@@ -96,6 +98,7 @@ class VirtualExo:
             )
         self.core = DeviceCore(firmware)
         self.time_us = 0
+        self.heard_us = 0
         self.delivered: Pair = (0.0, 0.0)
         self._walker: Walker = walker or SineWalker()
         self._observer = observer
@@ -114,6 +117,7 @@ class VirtualExo:
     def receive(self, data: bytes) -> None:
         """Bytes from the host arrive now."""
         if data and not self._disturber.active("deaf", self.time_us * 1e-6):
+            self.heard_us = self.time_us
             self.core.receive(data, self.clock_us)
 
     def advance(self, until_us: int) -> None:
@@ -134,7 +138,9 @@ class VirtualExo:
             self._queue(time)
             if self._observer is not None:
                 state = int(self.core.state)
-                self._observer(Moment(self.time_us, commanded, self.delivered, state))
+                self._observer(
+                    Moment(self.time_us, commanded, self.delivered, state, self.heard_us)
+                )
 
     def take_output(self) -> bytes:
         """Bytes that have come through the line by now."""

@@ -17,8 +17,8 @@ from osim_exo.errors import DataError, InputError
 NAP = 0.001
 """s between two looks at the line."""
 
-TRACE = struct.Struct("<QiiddB")
-"""Time in us, commanded torque in 0.001 Nm, delivered torque in Nm, device state."""
+TRACE = struct.Struct("<QiiddBQ")
+"""The fields of `Moment` in their order."""
 
 
 class InProcessLine:
@@ -200,7 +200,13 @@ class Trace:
     def __call__(self, moment: Moment) -> None:
         """Append one step."""
         self._file.write(
-            TRACE.pack(moment.time_us, *moment.commanded_mnm, *moment.delivered, moment.state)
+            TRACE.pack(
+                moment.time_us,
+                *moment.commanded_mnm,
+                *moment.delivered,
+                moment.state,
+                moment.heard_us,
+            )
         )
 
     def close(self) -> None:
@@ -216,6 +222,6 @@ def read_trace(path: Path) -> list[Moment]:
         raise DataError(f"There is no trace '{path}'.") from None
     whole = len(data) // TRACE.size * TRACE.size
     return [
-        Moment(time, (right, left), (given_r, given_l), state)
-        for time, right, left, given_r, given_l, state in TRACE.iter_unpack(data[:whole])
+        Moment(time, (right, left), (given_r, given_l), state, heard)
+        for time, right, left, given_r, given_l, state, heard in TRACE.iter_unpack(data[:whole])
     ]
