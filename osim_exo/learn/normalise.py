@@ -106,4 +106,4 @@ class Normaliser(nn.Module):
 
 def normal(values: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
     """Values in deviations from the mean, clipped to `LIMIT`; (..., size) tensor."""
-    return ((values - centre) * scale).clamp(-LIMIT, LIMIT)
+    return (values - centre).mul_(scale).clamp_(-LIMIT, LIMIT)

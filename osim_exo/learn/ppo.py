@@ -227,8 +227,9 @@ class Ppo:
         """
         config, critic = self.config, self.critic
         shape = rollout.reward.shape
-        critic_inputs = critic.normaliser(rollout.joined())
-        value = critic.network(critic_inputs)[:, 0] * critic.std + critic.mean
+        critic_inputs = critic.normaliser(rollout.joined()).to(dtype)
+        found = critic.network.run(critic.network.dense(dtype), critic_inputs)
+        value = found[:, 0].float() * critic.std + critic.mean
         advantage, returns = advantages(
             rollout.reward,
             value.reshape(shape),
@@ -246,7 +247,7 @@ class Ppo:
         action, mean = rollout.action.flatten(0, 1), rollout.mean.flatten(0, 1)
         samples = _Samples(
             self.actor.normaliser(rollout.observation.flatten(0, 1)).to(dtype),
-            critic_inputs.to(dtype),
+            critic_inputs,
             action,
             mean,
             log_probability(action, mean, rollout.std),

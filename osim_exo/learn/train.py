@@ -31,6 +31,9 @@ from osim_exo.learn.transfer import Held, adopt
 from osim_exo.progress import SILENT, Progress, Step
 from osim_exo.provenance import config_hash
 
+SEEN_EVERY = 4
+"""Of so many control steps one teaches the normalisers; the others look much like it."""
+
 AnyTask = Annotated[TaskConfig | SyntheticConfig, Field(discriminator="kind")]
 
 
@@ -118,7 +121,8 @@ class Training:
         rollout, terms = self.gatherer.gather()
         gathered = time.perf_counter()
         facts = self.ppo.update(rollout)
-        self.ppo.observe(rollout.observation.flatten(0, 1), rollout.privileged.flatten(0, 1))
+        seen = rollout.observation[::SEEN_EVERY], rollout.privileged[::SEEN_EVERY]
+        self.ppo.observe(*(values.flatten(0, 1) for values in seen))
         reward = float(rollout.reward.mean())
         ended = time.perf_counter()
         self.update_seconds += ended - gathered
