@@ -38,7 +38,7 @@ MAIN_JOB = {
 NEEDED = frozenset(list(MAIN_JOB)[:5])
 
 OTHER_EXTRAS = {
-    "stats": (("spm1d",), "checking the curve statistics against spm1d in the tests"),
+    "stats": (("spm1d",), "curve statistics by random field theory (compare --curves spm1d)"),
     "dask": (("dask", "dask_jobqueue"), "studies on a Dask cluster"),
     "ray": (("ray",), "studies on a Ray cluster"),
     "bench": (("mujoco",), "benchmarks beside MuJoCo"),

@@ -94,7 +94,7 @@ class MeasuredWalk(Config):
             return io.read_measured_c3d(
                 folder / self.c3d,
                 info,
-                plates=self.plates,
+                plates={str(side): number for side, number in self.plates.items()},
                 markers=self.markers,
                 forward=self.forward,
                 up=self.up,

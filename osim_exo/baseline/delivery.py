@@ -101,10 +101,10 @@ def deliver(time: Array, torque: Array, speed: Array, limits: DeviceLimits) -> D
     # A whole number of loop steps per stride, so that strides repeat exactly.
     count = max(2, round(period * DEVICE_RATE))
     dt = period / count
-    at: Array = start + dt * np.arange(count)
+    at = np.asarray(start + dt * np.arange(count), dtype=float)
     # A command is held over a step; its middle is the time that it stands for.
-    command = lead_command(time, torque, limits, np.asarray(at + 0.5 * dt))
-    end: Array = start + dt * np.arange(1, count + 1)
+    command = lead_command(time, torque, limits, at + 0.5 * dt)
+    end = at + dt
     wanted, moving = (
         np.stack([np.interp(end, time, column) for column in series.T], axis=1)
         for series in (torque, speed)

@@ -92,6 +92,9 @@ class Report(Command):
     units: Literal["subjects", "seeds"] | None = None
     """what intervals run over; by default subjects where there are several"""
 
+    curves: Literal["permutation", "spm1d"] = "permutation"
+    """how gait-cycle curves are tested; spm1d needs the extra stats"""
+
     pdf: bool = False
     """write the same content as report.pdf too"""
 
@@ -102,9 +105,8 @@ class Report(Command):
         writable_folder(self.folder)
         seed = record.get("seed")
         seed = seed if isinstance(seed, int) else 0
-        curves = str(record.get("curves", "permutation"))
         comparison = write_results(
-            self.folder, trials, record, seed=seed, units=self.units, curves=curves
+            self.folder, trials, record, seed=seed, units=self.units, curves=self.curves
         )
         print(self.folder / "report.html")
         if self.pdf:
