@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +67,7 @@ def compiled_evaluations(
     compiled = CompiledPhysics(motion.recipe, n_env=len(motion.starts))
     begin(compiled, motion, 0)
     rows = np.arange(n_env) % len(motion.starts)
-    controls = np.array([_controls(motion, k) for k in rows])
+    controls = np.array([_controls(motion, k) for k in rows.tolist()])
     arrays = {
         "state": kernel.pack("state", compiled.snapshot().states[rows]),
         "controls": kernel.pack("controls", controls),
@@ -94,14 +95,13 @@ def legs_of_mujoco(steps: int = 20) -> Callable[[], float]:
     MissingExtraError
         MuJoCo or myo_sim is not installed.
     """
-    try:
-        import mujoco
-    except ImportError as error:
-        raise MissingExtraError("mujoco", "bench") from error
-    try:
-        import myo_sim
-    except ImportError as error:
-        raise MissingExtraError("myo_sim", "bench") from error
+    found = {}
+    for library in ("mujoco", "myo_sim"):
+        try:
+            found[library] = import_module(library)
+        except ImportError as error:
+            raise MissingExtraError(library, "bench") from error
+    mujoco, myo_sim = found["mujoco"], found["myo_sim"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model, data = myo_sim.load("myolegs")

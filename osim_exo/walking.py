@@ -214,5 +214,4 @@ def _joined(starts: Sequence[StartState]) -> StartState:
         parts = [getattr(start, part) for start in starts]
         return {name: np.array([p[name] for p in parts], dtype=float) for name in parts[0]}
 
-    named = (stacked(part) for part in ("coordinates", "speeds", "activations"))
-    return StartState(*named, time=first.time)
+    return StartState(stacked("coordinates"), stacked("speeds"), stacked("activations"), first.time)
