@@ -10,6 +10,12 @@ from typing import Any, Protocol
 
 from osim_exo.errors import InputError, MissingExtraError
 
+terminal_error: type[Exception]
+try:
+    from termios import error as terminal_error
+except ImportError:  # Windows has no terminals of that kind
+    terminal_error = OSError
+
 TCP_SCHEME = "socket://"
 WRITE_PATIENCE = 0.02
 """s; a serial port that takes no bytes for longer counts as lost."""
@@ -56,6 +62,9 @@ class SerialStream:
                 f"The port '{port}' cannot be used: {error}. Name a device such as /dev/ttyACM0, "
                 "or socket://host:port."
             ) from None
+        except terminal_error as error:
+            # A port that is pulled out while it is opened.
+            raise OSError(f"the port '{port}' went away: {error}") from None
 
     def read(self, limit: int) -> bytes:
         """At most `limit` bytes of what has arrived."""
