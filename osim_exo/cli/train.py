@@ -213,21 +213,25 @@ def _as_dict(result: RunResult) -> dict[str, Any]:
         "steps": result.steps,
         "iterations": result.iterations,
         "seconds": result.seconds,
+        "cpu_seconds": result.cpu_seconds,
         "split_s": result.split,
+        "cpu_split_s": result.cpu_split,
         "metrics": result.metrics,
     }
 
 
 def _print(result: RunResult) -> None:
-    total = max(sum(result.split.values()), 1e-9)
-    shares = ", ".join(f"{name} {100 * part / total:.0f} %" for name, part in result.split.items())
+    total = max(result.cpu_seconds, 1e-9)
+    parts = result.cpu_split.items()
+    shares = ", ".join(f"{name} {100 * part / total:.0f} %" for name, part in parts)
     rate = result.steps / max(result.seconds, 1e-9)
     rows = [
         ("status", result.status),
         ("control steps", f"{result.steps:,}"),
         ("time", seconds_in_words(result.seconds)),
         ("steps per second", f"{rate:,.0f}"),
-        ("of the time", shares),
+        ("processor time", seconds_in_words(result.cpu_seconds)),
+        ("of that", shares),
     ]
     for name in ("reward/mean", "episode/return", "episode/length", "episode/fall_share"):
         if name in result.metrics:

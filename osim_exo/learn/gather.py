@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from osim_exo.errors import SimulationError
 from osim_exo.learn.base import BatchEnv, Observation, Snapshot, Step
+from osim_exo.learn.clock import Clock
 from osim_exo.learn.ppo import Ppo
 from osim_exo.learn.rollout import Rollout
 
@@ -75,7 +75,7 @@ class Gatherer:
     def __init__(self, env: BatchEnv, ppo: Ppo) -> None:
         self.env, self.ppo = env, ppo
         self.episodes = Episodes.of(env.n_env)
-        self.seconds = {"physics": 0.0, "inference": 0.0}
+        self.clock = Clock()
         self._rollout = Rollout.empty(ppo.config.horizon, env.n_env, ppo.sizes, ppo.device)
         self._now = env.reset()
 
@@ -104,17 +104,17 @@ class Gatherer:
         rollout.std.copy_(acting.std)
         finals: list[Tensor] = []
         sums: dict[str, float] = {}
-        begun = time.perf_counter()
-        in_env = 0.0
+        clock = self.clock
+        instant = clock.now()
         for t in range(self.ppo.config.horizon):
             observation = self._tensor(self._now.policy)
             rollout.observation[t] = observation
             rollout.privileged[t] = self._tensor(self._now.privileged)
             rollout.action[t], rollout.mean[t] = self.ppo.act(acting, observation)
             command = rollout.action[t].cpu().numpy()
-            entered = time.perf_counter()
+            instant = clock.add("inference", instant)
             step = self.env.step(command)
-            in_env += time.perf_counter() - entered
+            instant = clock.add("physics", instant)
             self._check(step)
             rollout.reward[t] = self._tensor(step.reward)
             rollout.ended[t] = torch.from_numpy(step.terminated | step.truncated).to(device)
@@ -128,8 +128,7 @@ class Gatherer:
             self._now = step.observation
         rollout.last = self._joined(self._now)
         rollout.final = torch.cat(finals) if finals else rollout.last[:0]
-        self.seconds["physics"] += in_env
-        self.seconds["inference"] += time.perf_counter() - begun - in_env
+        clock.add("inference", instant)
         return rollout, {name: total / self.ppo.config.horizon for name, total in sums.items()}
 
     def _tensor(self, values: npt.NDArray[np.floating]) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from osim_exo.config import Config
 from osim_exo.errors import InputError, OsimExoError
 from osim_exo.learn import checkpoint
 from osim_exo.learn.base import BatchEnv
+from osim_exo.learn.clock import Clock
 from osim_exo.learn.config import LearnConfig, StopConfig
 from osim_exo.learn.export import export_policy
 from osim_exo.learn.gather import Gatherer
@@ -53,8 +53,8 @@ class RunResult:
     folder : Path
     status : ``finished``, ``converged`` or ``interrupted``
     steps, iterations : int
-    seconds : of training, in all its parts
-    split : seconds of physics, inference and update
+    seconds, cpu_seconds : of training, by the wall and by the processor
+    split, cpu_split : the same by part: physics, inference and update
     metrics : the last iteration's
     """
 
@@ -63,7 +63,9 @@ class RunResult:
     steps: int
     iterations: int
     seconds: float
+    cpu_seconds: float
     split: dict[str, float]
+    cpu_split: dict[str, float]
     metrics: dict[str, float]
 
 
@@ -95,7 +97,7 @@ class Training:
         self.ppo = Ppo(sizes, parts, config.network, ppo_config, env.mirror, device, seed)
         self.gatherer = Gatherer(env, self.ppo)
         self.signature = checkpoint.signature(env)
-        self.iteration, self.update_seconds, self.seconds = 0, 0.0, 0.0
+        self.iteration = 0
         self.history: list[tuple[float, float]] = []
 
     def begin(self) -> None:
@@ -111,22 +113,21 @@ class Training:
         return self.iteration * self.config.n_env * self.config.ppo.horizon
 
     @property
-    def split(self) -> dict[str, float]:
-        """Seconds of physics, inference and update."""
-        return {**self.gatherer.seconds, "update": self.update_seconds}
+    def clock(self) -> Clock:
+        """Where the time went."""
+        return self.gatherer.clock
 
     def iterate(self) -> dict[str, float]:
         """Gather experience and learn from it; returns measurements."""
-        begun = time.perf_counter()
+        before = self.clock.total()
         rollout, terms = self.gatherer.gather()
-        gathered = time.perf_counter()
+        gathered = self.clock.now()
         facts = self.ppo.update(rollout)
         seen = rollout.observation[::SEEN_EVERY], rollout.privileged[::SEEN_EVERY]
         self.ppo.observe(*(values.flatten(0, 1) for values in seen))
         reward = float(rollout.reward.mean())
-        ended = time.perf_counter()
-        self.update_seconds += ended - gathered
-        self.seconds += ended - begun
+        self.clock.add("update", gathered)
+        seconds, cpu_seconds = self.clock.total()
         episodes = self.gatherer.episodes.read()
         self.iteration += 1
         falls = episodes.get("episode/fall_share", float("nan"))
@@ -138,8 +139,9 @@ class Training:
             **terms,
             **episodes,
             **facts,
-            "time/seconds": self.seconds,
-            "time/steps_per_s": self.config.n_env * self.config.ppo.horizon / (ended - begun),
+            "time/seconds": seconds,
+            "time/cpu_seconds": cpu_seconds,
+            "time/steps_per_s": rollout.reward.numel() / max(seconds - before[0], 1e-9),
         }
 
     def save(self, path: Path) -> None:
@@ -148,8 +150,7 @@ class Training:
             "signature": self.signature,
             "config_hash": config_hash(self.config),
             "iteration": self.iteration,
-            "seconds": self.seconds,
-            "split": self.split,
+            "clock": self.clock.state(),
         }
         history = np.array(self.history, dtype=float).reshape(-1, 2)
         arrays = checkpoint.learner_arrays(self.ppo) | self.gatherer.snapshot()
@@ -169,10 +170,8 @@ class Training:
             raise InputError(f"The checkpoint '{path}' was written with other settings.")
         checkpoint.restore_learner(self.ppo, arrays)
         self.gatherer.restore(arrays)
-        self.iteration, self.seconds = int(facts["iteration"]), float(facts["seconds"])
-        split = dict(facts["split"])
-        self.update_seconds = float(split.pop("update"))
-        self.gatherer.seconds.update(split)
+        self.iteration = int(facts["iteration"])
+        self.clock.restore(facts["clock"])
         self.history = [(float(r), float(f)) for r, f in arrays["history"]]
 
 
@@ -281,8 +280,9 @@ def _run(config: TrainConfig, folder: RunFolder, again: bool, progress: Progress
         status,
         training.steps,
         training.iteration,
-        training.seconds,
-        training.split,
+        *training.clock.total(),
+        training.clock.wall,
+        training.clock.cpu,
         last,
     )
     folder.close(status, _summary(result))
@@ -296,8 +296,10 @@ def _summary(result: RunResult) -> dict[str, Any]:
         "steps": result.steps,
         "iterations": result.iterations,
         "seconds": round(result.seconds, 3),
+        "cpu_seconds": round(result.cpu_seconds, 3),
         "steps_per_s": round(result.steps / max(result.seconds, 1e-9), 1),
         "split_s": {name: round(value, 3) for name, value in result.split.items()},
+        "cpu_split_s": {name: round(value, 3) for name, value in result.cpu_split.items()},
         "metrics": result.metrics,
     }
 

@@ -14,20 +14,27 @@ SPLIT = {"physics": 30.0, "inference": 10.0, "update": 60.0}
 
 def metrics(*lengths):
     return [
-        {"episode/length": n, "time/seconds": 10.0 * i, "steps": 1000.0 * i}
+        {
+            "episode/length": n,
+            "time/seconds": 10.0 * i,
+            "time/cpu_seconds": 8.0 * i,
+            "steps": 1000.0 * i,
+        }
         for i, n in enumerate(lengths)
     ]
 
 
 def rows(*lengths):
-    result = RunResult(Path("run"), "finished", 4000, 4, 100.0, SPLIT, {})
+    result = RunResult(Path("run"), "finished", 4000, 4, 100.0, 80.0, SPLIT, SPLIT, {})
     return {row["what"]: row["value"] for row in learn._walk_rows(result, metrics(*lengths))}
 
 
 def test_a_walker_has_learned_when_its_episodes_last():
     found = rows(20.0, 300.0, 480.0, 500.0)
     assert found["walking: rate"] == 40.0
+    assert found["walking: rate by processor time"] == 50.0
     assert found["walking: until episodes last 9.5 s, time"] == 20.0
+    assert found["walking: until episodes last 9.5 s, processor time"] == 16.0
     assert found["walking: until episodes last 9.5 s, steps"] == 2000.0
     assert found["walking: last mean episode"] == 500.0
 
