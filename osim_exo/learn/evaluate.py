@@ -11,15 +11,15 @@ from pydantic import Field, model_validator
 
 from osim_exo.config import Config
 from osim_exo.errors import InputError
-from osim_exo.learn.tasks import frozen_policies, strides_of
+from osim_exo.learn.tasks import START_ACTIVATION, frozen_policies, strides_of
 from osim_exo.learn.tasks.config import CommandPoint, Commands, TaskConfig
 from osim_exo.learn.tasks.ends import Falls
 from osim_exo.learn.tasks.senses import Reading
 from osim_exo.learn.tasks.starts import StartSource
-from osim_exo.learn.tasks.strides import Strides
+from osim_exo.learn.tasks.strides import Strides, recorded_strides
 from osim_exo.learn.tasks.walker import Actor, Walker
 from osim_exo.learn.tracks import Track, Tracked, tracking, trials
-from osim_exo.physics.base import Physics
+from osim_exo.physics.base import Physics, PhysicsNames
 from osim_exo.physics.compiled import CompiledPhysics
 from osim_exo.physics.compiled_source import model_spec
 from osim_exo.physics.pool import PhysicsPool
@@ -122,7 +122,7 @@ def evaluate(
     Parameters
     ----------
     config : the task that the policy was trained on; its commands, randomisation and numerics give
-        way to `settings`
+        way to `settings`, whose speed gives way to that of a recorded reference
     policy : of the learned parts; None if every part is in `frozen`
     settings : Evaluation
     frozen : policies of the other parts, as for `osim_exo.learn.tasks.make`
@@ -139,12 +139,15 @@ def evaluate(
     InputError
         Policies do not fit the task, or the model's tendons stretch: such states are not recorded.
     """
-    if config.model.tendon != "rigid":
-        raise InputError(
-            'Walks are recorded with rigid tendons only; the task has tendon = "compliant".'
-        )
+    _check_task(config, settings)
     spec = model_spec(config.model)
     trunk = [a.optimal_force for a in spec.actuators if not a.name.startswith("exo_")]
+    if config.reference is not None:
+        names = PhysicsNames(
+            tuple(c.name for c in spec.coordinates), tuple(m.name for m in spec.muscles)
+        )
+        speed = float(recorded_strides(config.reference, names, START_ACTIVATION).speeds[0])
+        settings = settings.changed(speed=speed, slope_deg=0.0, schedule=())
     task = config.changed(commands=settings.commands())
     others = frozen_policies(config) if frozen is None else frozen
     physics = _physics(task, settings)
@@ -163,6 +166,19 @@ def evaluate(
     found = trials(slope, track, spans, settings.record_dt, told)
     near = tracking(track, config.control_dt, settings.settle, fell_at) if track.followed else {}
     return Walked(tuple(found), tuple(fell_at), settings.duration, near)
+
+
+def _check_task(config: TaskConfig, settings: Evaluation) -> None:
+    """Refuse tasks whose walks cannot be recorded or begun."""
+    if config.model.tendon != "rigid":
+        raise InputError(
+            'Walks are recorded with rigid tendons only; the task has tendon = "compliant".'
+        )
+    if settings.standing and config.kind == "imitate":
+        raise InputError(
+            "A walker that imitates begins within a stride; leave out standing, or evaluate a task "
+            'with kind = "walk".'
+        )
 
 
 def _span(settings: Evaluation, fell: float | None, n_sample: int) -> tuple[int, int]:

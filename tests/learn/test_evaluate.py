@@ -4,10 +4,20 @@ import numpy as np
 import pytest
 
 from osim_exo.errors import InputError
+from osim_exo.io import write_table
 from osim_exo.learn.evaluate import Evaluation, evaluate
-from osim_exo.learn.tasks import CommandPoint, Ends, ImitateReward, Starts, TaskConfig, make
+from osim_exo.learn.tasks import (
+    CommandPoint,
+    Ends,
+    ImitateReward,
+    MotionFile,
+    Starts,
+    TaskConfig,
+    make,
+)
 from osim_exo.learn.tasks.strides import shipped_strides
 from osim_exo.models import ModelConfig
+from osim_exo.trial import Channels
 
 STILL = Starts(angle_noise=0.0, speed_noise=0.0)
 SHORT = {"duration": 0.4, "settle": 0.0, "runs": 2, "workers": 2, "least": 0.1}
@@ -145,6 +155,31 @@ def test_slopes_and_standing_starts(config):
     assert climbed.speeds["pelvis_tx"][0] > 0.8
 
 
+def test_a_recorded_reference_is_walked_at_its_own_speed(tmp_path):
+    names = make(TaskConfig(), 1, 0).physics.names
+    at = shipped_strides("gait2d", names).at(np.linspace(0, 1, 101), np.ones(101), np.zeros(101))
+    time = np.linspace(0.0, 1.2, 101)
+    at.coordinates[:, names.coordinates.index("pelvis_tx")] = 0.9 * time
+    write_table(tmp_path / "walk.sto", time, Channels(names.coordinates, at.coordinates))
+    task = TaskConfig(
+        kind="imitate",
+        reference=MotionFile(path=tmp_path / "walk.sto"),
+        starts=STILL,
+        imitate=ImitateReward(lost=50.0),
+    )
+    env = make(task, 1, 0)
+
+    class Rest:
+        interface = env.interface
+
+        def __call__(self, observation):
+            return np.zeros((len(observation), 19), dtype=np.float32)
+
+    walked = evaluate(task, Rest(), Evaluation(physics="compiled", **{**SHORT, "duration": 0.2}))
+    assert walked.trials[0].info.speed == pytest.approx(0.9)
+    assert walked.tracking["knee_angle_r"].rms < 0.3
+
+
 def test_wrong_policies_and_settings_are_refused(config, policy):
     walk = TaskConfig()
     with pytest.raises(InputError, match="phase_cos"):
@@ -156,6 +191,8 @@ def test_wrong_policies_and_settings_are_refused(config, policy):
     with pytest.raises(InputError, match="rigid tendons"):
         compliant = config.changed(model=ModelConfig(tendon="compliant", exo=config.model.exo))
         evaluate(compliant, policy, Evaluation(physics="compiled", **SHORT))
+    with pytest.raises(InputError, match="begins within a stride"):
+        evaluate(config, policy, Evaluation(physics="compiled", standing=True, **SHORT))
     points = (CommandPoint(time=0, speed=1), CommandPoint(time=1, speed=1, slope_deg=5))
     with pytest.raises(InputError, match="keeps its slope"):
         Evaluation(schedule=points)
