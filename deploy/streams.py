@@ -17,8 +17,11 @@ except ImportError:  # Windows has no terminals of that kind
     terminal_error = OSError
 
 TCP_SCHEME = "socket://"
-WRITE_PATIENCE = 0.02
-"""s; a serial port that takes no bytes for longer counts as lost."""
+WRITE_PATIENCE = 0.1
+"""s; a serial port that takes no bytes for longer counts as lost.
+
+Less would be wrong on a busy machine: pyserial looks at the time again after it has written.
+"""
 
 CONNECT_PATIENCE = 1.0
 """s"""

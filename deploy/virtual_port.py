@@ -113,8 +113,10 @@ class PtyPort:
 
     def close(self) -> None:
         """Take the terminal away."""
-        if self._alias is not None and self._alias.is_symlink():
-            self._alias.unlink()
+        alias = self._alias
+        # Another device may have taken the name in the meantime.
+        if alias is not None and alias.is_symlink() and os.readlink(alias) == self.name:
+            alias.unlink()
         os.close(self._ours)
         os.close(self._theirs)
 

@@ -173,7 +173,7 @@ class VirtualDevice(Command):
     def run(self, progress: Progress) -> int:
         """Serve until the time is over or an interrupt comes."""
         from osim_exo.deploy.disturbances import read_script
-        from osim_exo.deploy.timing import SystemClock
+        from osim_exo.deploy.timing import SystemClock, real_time
         from osim_exo.deploy.virtual_exo import VirtualExo, VirtualSettings
         from osim_exo.deploy.virtual_port import Port, PtyPort, TcpPort, Trace, serve
         from osim_exo.deploy.walkers import SineWalker, TrialWalker, Walker
@@ -195,7 +195,8 @@ class VirtualDevice(Command):
             print(f"Port: {port.name}")
         sys.stdout.flush()
         try:
-            serve(exo, port, SystemClock(), self.seconds)
+            with real_time():
+                serve(exo, port, SystemClock(), self.seconds)
         except KeyboardInterrupt:
             progress.note("Interrupted; the virtual device is switched off.")
         finally:

@@ -23,6 +23,7 @@ from osim_exo.deploy.packets import (
 )
 from osim_exo.deploy.states import State
 from tests.deploy.device import Bench, settings
+from tests.deploy.emulated import BOARDS, Step, checksum, run_emulated
 from tests.deploy.firmware import SOURCES, Firmware, compiled
 from tests.deploy.test_packets import vectors
 
@@ -230,6 +231,15 @@ def test_firmware_compiles_for_a_microcontroller_and_is_small(core, tmp_path):
         assert (data, bss) == (0, 0)
         total += text
     assert total < 8192
+
+
+@pytest.mark.parametrize("core", BOARDS)
+def test_firmware_on_an_emulated_microcontroller_agrees_with_its_twin(core, tmp_path):
+    host, limits, now, steps = Host(23), FirmwareSettings(), 0, []
+    for number in range(3000):
+        now += host.draw.choice([1000] * 50 + [0, 26_000])
+        steps.append(Step(now, host.bytes() if number % 10 == 0 else b"", host.seen()))
+    assert run_emulated(tmp_path, core, limits, steps) == checksum(limits, steps)
 
 
 def test_every_setting_reaches_the_compiled_firmware(library):
