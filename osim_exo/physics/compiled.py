@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osim_exo.compiler import blocks
-from osim_exo.compiler.equations import Options
+from osim_exo.compiler.equations import EXO_PREFIX, Options
 from osim_exo.compiler.step import SCHEMES, Scheme
 from osim_exo.device import DeviceLimits, DeviceState
 from osim_exo.errors import InputError, SimulationError, check_option
@@ -66,8 +66,7 @@ class CompiledPhysics:
         `control_dt` must be a multiple of it. 2 ms is made for learning; take 0.5 ms or less to
         come close to OpenSim's own integration.
     dtype : ``"float64"`` or ``"float32"``
-    threads : int
-        How many share the environments of a step.
+    threads : how many share the environments of a step
     scheme : see `osim_exo.compiler.step.SCHEMES`
     limits : DeviceLimits, optional
         Of the worn device; those of the recipe's `exo` if not given.
@@ -139,10 +138,12 @@ class CompiledPhysics:
         self._reasons = np.zeros(self._n_env, dtype=np.int8)
         self.reset()
 
-    def _tune(self) -> None:
+    def _tune(self, rows: npt.NDArray[np.intp] | None = None, drives: bool = True) -> None:
         """Give changed parameters to kernel and drives."""
-        blocks.write(self._batch.group, self._parameters.group)
-        if self._names.exo:
+        chosen = slice(None) if rows is None else rows
+        blocks.write(self._batch.group, self._parameters.group[chosen], rows)
+        blocks.fill_spare(self._batch.group, self._n_env)
+        if self._names.exo and drives:
             self._line.tune(self._parameters.lag(), self._parameters.max_torque)
         self._found: dict[str, Array] = {}
 
@@ -274,8 +275,9 @@ class CompiledPhysics:
         InputError
             A name is unknown, a shape wrong or a value out of range; nothing is changed.
         """
-        self._parameters.change(self._chosen(environments), values)
-        self._tune()
+        chosen = self._chosen(environments)
+        self._parameters.change(chosen, values)
+        self._tune(chosen, drives=any(name.startswith(EXO_PREFIX) for name in values))
 
     def parameters(self) -> dict[str, Array]:
         """All parameters, (n_env, n_label) arrays, or (n_env,) where there is only one each."""

@@ -47,7 +47,7 @@ class CommandLine:
     def __init__(self, n_env: int, n_exo: int, n_sub: int, width: int) -> None:
         self._n_env, self._n_exo, self._n_sub, self._width = n_env, n_exo, n_sub, width
         self._given = np.zeros((1, -(-n_env // width), n_exo, width))
-        self._newest = 0
+        self._newest, self._needed = 0, 1
 
     def tune(self, lag: LagWeights, max_torque: Array) -> None:
         """Take the delays and limits of the drives; commands on their way stay.
@@ -59,6 +59,7 @@ class CommandLine:
         """
         self._bound = blocks.pack(self._each_drive(max_torque[:, None]), self._width, np.float64)
         weights = lag.held(self._n_sub)
+        self._needed = len(weights)
         self._weights = [
             _Weight.of(k, blocks.pack(self._each_drive(row.T[..., None]), self._width, np.float64))
             for k, row in enumerate(weights)
@@ -113,7 +114,7 @@ class CommandLine:
 
     def restore(self, commands: Array) -> None:
         """Go back to a snapshot; the delays must be those of its time."""
-        if commands.shape[1:] != (self._n_env, self._n_exo) or len(commands) < len(self._given):
+        if commands.shape[1:] != (self._n_env, self._n_exo) or len(commands) < self._needed:
             raise InputError(
                 f"The snapshot's delay line has shape {commands.shape}; this physics has "
                 f"{self._n_env} environments with {self._n_exo} drives. Restore it in a physics of "

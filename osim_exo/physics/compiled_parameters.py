@@ -23,6 +23,9 @@ STEEPEST = 15.0
 DEVICE = ("max_torque", "rate_limit", "bandwidth_hz", "delay_s", "power_limit")
 """Fields of `DeviceLimits`; as parameters they are called ``exo_max_torque`` and so on."""
 
+MASSES = frozenset({"segment_mass", "segment_inertia", "exo_mass"})
+"""Parameters that change inertias."""
+
 SAME = ("tendon_slack_length", "contact_stiffness", "contact_friction")
 """Parameters that a compiled model knows by the same name and unit."""
 
@@ -110,7 +113,7 @@ class Parameters:
         self._check_device(environments, checked)
         for name, array in checked.items():
             self._values[name][environments] = array
-        self._write(environments)
+        self._write(environments, MASSES & set(checked) != set())
 
     def _check_device(self, environments: Rows, changed: Mapping[str, Array]) -> None:
         """Refuse drives whose limits do not fit together."""
@@ -159,7 +162,7 @@ class Parameters:
         """Largest torque of every environment's drives, (n_env,) array, Nm."""
         return self._values["exo_max_torque"][:, 0]
 
-    def _write(self, rows: Rows) -> None:
+    def _write(self, rows: Rows, masses_too: bool = True) -> None:
         """Renew the compiled model's numbers of some environments."""
         found = {name: array[rows] for name, array in self._values.items()}
 
@@ -173,12 +176,8 @@ class Parameters:
         gravity[:, 1] = -self._pull * np.cos(angle)
         gravity[:, 2] = self._spec.gravity[2]
         put("gravity", gravity)
-        masses = found["segment_mass"].copy()
-        if "exo_mass" in found:
-            masses[:, self._worn] *= found["exo_mass"] / self._worn_mass
-        inertia = self._topology.inertia(masses, found["segment_inertia"])
-        put("inertia", inertia[:, self._used[0], self._used[1]])
-        self.weight[rows] = masses @ self._masses * np.linalg.norm(self._spec.gravity)
+        if masses_too:
+            self._write_masses(rows, found)
         if self._spec.muscles:
             put("max_isometric_force", found["muscle_strength"] * self._strength)
         for name in SAME:
@@ -188,3 +187,12 @@ class Parameters:
             for field in ("max_torque", "rate_limit", "power_limit"):
                 put(f"exo_{field}", found[f"exo_{field}"])
             put("exo_lag_keep", self.lag().keep[rows, None])
+
+    def _write_masses(self, rows: Rows, found: Mapping[str, Array]) -> None:
+        masses = found["segment_mass"].copy()
+        if "exo_mass" in found:
+            masses[:, self._worn] *= found["exo_mass"] / self._worn_mass
+        inertia = self._topology.inertia(masses, found["segment_inertia"])
+        columns = self._compiled["inertia"].slice
+        self.group[rows, columns] = inertia[:, self._used[0], self._used[1]]
+        self.weight[rows] = masses @ self._masses * np.linalg.norm(self._spec.gravity)
