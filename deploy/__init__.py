@@ -2,4 +2,21 @@
 
 Imports only the ground floor and the controllers of `osim_exo.control`, so that a small board with
 ``pip install "osim_exo[deploy]"`` runs it. Research software; see docs/safety.md.
+
+==================  ============================================================================
+module              what it holds
+==================  ============================================================================
+packets, sequence   bytes to packets and back; see docs/protocol.md
+safety              the limiter between any controller and the device
+faults, states      what is not believed; how torque comes on and goes off
+settings, core      one period of the loop as a pure step, and all that decides it
+streams, link       the line to a device, sessions, the newest sample
+timing, runtime     deadlines and the loop; any `osim_exo.control.Controller` runs in it
+log, replay, score  the black box, the same run again, agreement with a simulated walk
+device_core         the device's side, twin of the C99 firmware in ``firmware/``
+virtual_exo, ...    a whole device, its walkers, disturbances and ports
+==================  ============================================================================
+
+A controller that the settings do not name is handed to `runtime.Runtime` as `controller`; a replay
+of its log then needs it too.
 """

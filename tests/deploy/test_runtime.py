@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import random
 import signal
 from pathlib import Path
 
@@ -455,6 +456,22 @@ def test_a_log_cut_anywhere_is_readable_up_to_there(tmp_path):
         assert log.torn <= 1
         assert len(log.ticks) <= whole
         assert replay(log).reproduced
+
+
+def test_a_damaged_log_is_read_around_its_damage(tmp_path):
+    run = bench(tmp_path, arm=False)
+    run.run(1.0)
+    data, draw = run.path.read_bytes(), random.Random(6)
+    whole = {t.number: t for t in read_log(run.path).ticks}
+    begin = data.index(b"\0") + 1
+    for _ in range(200):
+        spoilt = bytearray(data)
+        for _ in range(draw.randrange(1, 4)):
+            spoilt[draw.randrange(begin, len(data))] = draw.randrange(256)
+        (tmp_path / "spoilt.exolog").write_bytes(spoilt)
+        log = read_log(tmp_path / "spoilt.exolog")
+        assert all(whole[t.number] == t for t in log.ticks)
+        assert len(log.ticks) >= len(whole) - 6
 
 
 def test_a_full_disk_ends_an_armed_run_and_the_log_tells_its_gap(tmp_path, monkeypatch):
