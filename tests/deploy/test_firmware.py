@@ -8,7 +8,10 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from osim_exo.deploy.device_core import DeviceCore, FirmwareSettings, Measurement
 from osim_exo.deploy.packets import (
@@ -191,6 +194,36 @@ def test_firmware_and_twin_agree_on_random_streams(library):
 def test_firmware_and_twin_agree_on_thousands_of_random_streams(library):
     for seed in range(1000, 4000):
         compare(library, seed, 200)
+
+
+whole = st.integers(-(2**31), 2**31 - 1)
+commands = st.tuples(whole | st.integers(-25_000, 25_000), whole)
+postures = st.tuples(st.integers(-1_000_000, 2_000_000) | whole, whole)
+rates = st.tuples(st.integers(-14_000_000, 14_000_000) | whole, whole)
+
+
+@given(st.lists(st.tuples(commands, postures, rates), min_size=1, max_size=80))
+@hypothesis.settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_limits_of_the_compiled_firmware_hold_for_any_stream(library, stream):
+    s = FirmwareSettings()
+    firmware = Firmware(library, s)
+    firmware.receive(encode(Packet(1, 0, Hello(9))), 0)
+    before = (0, 0)
+    step = s.rate_limit_mnm_per_s * s.tick_us / 1e6
+    for k, (command, angle, speed) in enumerate(stream):
+        now = (k + 1) * s.tick_us
+        firmware.receive(encode(Packet(k + 2, 0, TorqueCommand(9, *command, 1, 0))), now)
+        torque = firmware.tick(now, Measurement(angle, speed))
+        for i in (0, 1):
+            assert abs(torque[i]) <= min(s.max_torque_mnm, abs(command[i]) + abs(before[i]))
+            assert abs(torque[i]) <= abs(before[i]) + step
+            assert abs(torque[i] * 1e-3 * speed[i] * 1e-6) <= s.power_limit_mw * 1e-3
+            assert torque[i] == 0 or abs(speed[i]) < s.speed_limit_urad_per_s
+            assert torque[i] <= 0 or angle[i] < s.angle_high_urad
+            assert torque[i] >= 0 or angle[i] > s.angle_low_urad
+        before = torque
 
 
 def test_the_runtime_drives_the_compiled_firmware(library, tmp_path):
