@@ -29,7 +29,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "averaged network, bfloat16": ({"symmetry": "average"}, {}),
     "averaged network, float32": ({"symmetry": "average"}, {"precision": "float32"}),
     "mirrored data, bfloat16": ({"symmetry": "data"}, {}),
-    "tied weights, bfloat16, 2 epochs": ({}, {"epochs": 2}),
+    "tied weights, bfloat16, 32 steps in 4 epochs": (
+        {},
+        {"horizon": 32, "epochs": 4, "minibatch": 4096},
+    ),
 }
 """Settings of network and optimisation."""
 

@@ -64,11 +64,16 @@ class NetworkConfig(Config):
 
 
 class PpoConfig(Config):
-    """Proximal policy optimisation (Schulman et al. 2017) with an adaptive learning rate."""
+    """Proximal policy optimisation (Schulman et al. 2017) with an adaptive learning rate.
 
-    horizon: int = Field(default=32, ge=1, le=4096, description="control steps per iteration")
-    epochs: int = Field(default=4, ge=1, le=50, description="passes over them, at most")
-    minibatch: int = Field(default=4096, ge=8, description="samples of one gradient step")
+    Short horizons and few epochs: the planar walker of 512 environments lasted 9.5 s after 1.2
+    million steps with 16 steps and 2 epochs, after 1.8 million with 32 steps and 4 epochs (minibatch
+    4096), which cost twice as much per step (one seed each).
+    """
+
+    horizon: int = Field(default=16, ge=1, le=4096, description="control steps per iteration")
+    epochs: int = Field(default=2, ge=1, le=50, description="passes over them, at most")
+    minibatch: int = Field(default=2048, ge=8, description="samples of one gradient step")
     clip: float = Field(default=0.2, gt=0.0, lt=1.0, description="of the probability ratio")
     value_clip: float | None = Field(
         default=None, gt=0.0, description="of the value's change, in deviations of the returns"
@@ -115,7 +120,7 @@ class PpoConfig(Config):
 class StopConfig(Config):
     """When more training no longer helps; leave it out where arms with equal budgets compare."""
 
-    window: int = Field(default=40, ge=4, description="iterations that are compared, in halves")
+    window: int = Field(default=80, ge=4, description="iterations that are compared, in halves")
     least_gain: float = Field(
         default=0.01, ge=0.0, description="relative gain of the reward per step that goes on"
     )
