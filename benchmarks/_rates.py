@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from osim_exo.benchmarks._motions import CONTROL_DT, Motion, begin
-from osim_exo.compiler import cache
-from osim_exo.compiler.equations import Equations
+from osim_exo.compiler.backends import cache
+from osim_exo.compiler.equations.model import Equations
 from osim_exo.errors import MissingExtraError
 from osim_exo.models.recipe import load_opensim
 from osim_exo.physics import CompiledPhysics
-from osim_exo.physics.compiled_source import model_spec
+from osim_exo.physics.compiled.source import model_spec
 
 Array = npt.NDArray[np.float64]
 

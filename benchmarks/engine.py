@@ -32,11 +32,11 @@ from osim_exo.benchmarks._motions import (
     trajectory,
 )
 from osim_exo.benchmarks._rates import compiled_evaluations, legs_of_mujoco, opensim_evaluations
-from osim_exo.compiler import cache
+from osim_exo.compiler.backends import cache
 from osim_exo.errors import MissingExtraError, ModelError
 from osim_exo.files import write_json
 from osim_exo.physics import CompiledPhysics, OpenSimPhysics, Physics
-from osim_exo.physics.compiled_source import model_spec
+from osim_exo.physics.compiled.source import model_spec
 
 Array = npt.NDArray[np.float64]
 

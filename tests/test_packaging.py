@@ -39,7 +39,7 @@ BELOW = {
     "control": set(),
     "analysis": set(),
     "deploy": {"control", "policy"},
-    "compiler": {"models"},
+    "compiler": {"models", "analysis"},
     "physics": {"models", "io", "compiler"},
     "observations": {"physics"},  # for the types only: the device reads layouts without physics
     "env": {"models", "io", "physics", "control", "observations"},
@@ -85,10 +85,19 @@ HOUSED = {
 """Modules that belong to the room of another one."""
 
 BELOW["studies"] = BELOW["study"] | {"study"}
-BELOW["benchmarks"] = BELOW["study"] | {"study", "learn", "policy"}
+BELOW["benchmarks"] = BELOW["study"] | {"study", "compiler", "learn", "policy"}
 BELOW["cli"] = BELOW["benchmarks"] | {"studies", "benchmarks", "doctor", "deploy"}
 
-OPENSIM_ROOMS = {"models", "compiler", "physics", "env", "baseline", "evaluate", "doctor", "benchmarks"}
+OPENSIM_ROOMS = {
+    "models",
+    "compiler",
+    "physics",
+    "env",
+    "baseline",
+    "evaluate",
+    "doctor",
+    "benchmarks",
+}
 """Rooms that may import opensim; in the others a Trial or a specification stands for it."""
 
 

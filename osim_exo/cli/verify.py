@@ -21,8 +21,8 @@ from osim_exo.errors import InputError
 from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
-    from osim_exo.compiler.trajectory import Growth
-    from osim_exo.compiler.verify import Verification
+    from osim_exo.compiler.proof.trajectory import Growth
+    from osim_exo.compiler.proof.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class VerifyModel(Command):
         from osim_exo.models.recipe import load_opensim
 
         load_opensim()
-        from osim_exo.compiler.trajectory import error_growth
-        from osim_exo.compiler.verify import verify
+        from osim_exo.compiler.proof.trajectory import error_growth
+        from osim_exo.compiler.proof.verify import verify
 
         if self.states < 1 or self.seed < 0:
             raise InputError(

@@ -1,6 +1,6 @@
 """The model as data: everything of an OpenSim model that its equations of motion need, as JSON.
 
-`osim_exo.compiler.reader` writes it in a process with OpenSim; everything after runs without
+`osim_exo.compiler.reading.model` writes it in a process with OpenSim; everything after runs without
 OpenSim. Names are those of OpenSim's components, units SI and radians, frames x, y, z.
 """
 
@@ -8,10 +8,34 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from osim_exo.compiler.spec_functions import (
+    Constant as Constant,
+)
+from osim_exo.compiler.spec_functions import (
+    Function as Function,
+)
+from osim_exo.compiler.spec_functions import (
+    Linear as Linear,
+)
+from osim_exo.compiler.spec_functions import (
+    Multiplier as Multiplier,
+)
+from osim_exo.compiler.spec_functions import (
+    MultivariatePolynomial as MultivariatePolynomial,
+)
+from osim_exo.compiler.spec_functions import (
+    PiecewiseCubic as PiecewiseCubic,
+)
+from osim_exo.compiler.spec_functions import (
+    PiecewiseLinear as PiecewiseLinear,
+)
+from osim_exo.compiler.spec_functions import (
+    Polynomial as Polynomial,
+)
 from osim_exo.config import Config
 from osim_exo.errors import DataError
 from osim_exo.files import write_text
@@ -23,96 +47,6 @@ GROUND = "/ground"
 
 Vec3 = tuple[float, float, float]
 Mat3 = tuple[Vec3, Vec3, Vec3]
-
-
-class Constant(Config):
-    """A number."""
-
-    kind: Literal["constant"] = "constant"
-    value: float
-
-
-class Linear(Config):
-    """sum(slopes[i] * x[i]) + intercept."""
-
-    kind: Literal["linear"] = "linear"
-    slopes: tuple[float, ...]
-    intercept: float
-
-
-class Polynomial(Config):
-    """Polynomial of one variable, highest power first."""
-
-    kind: Literal["polynomial"] = "polynomial"
-    coefficients: tuple[float, ...] = Field(min_length=1)
-
-
-class PiecewiseCubic(Config):
-    """Cubic per interval, c0 + c1 t + c2 t^2 + c3 t^3 with t = x - knots[i]; straight outside.
-
-    A SimmSpline or a natural cubic spline.
-    """
-
-    kind: Literal["piecewise_cubic"] = "piecewise_cubic"
-    knots: tuple[float, ...] = Field(min_length=2)
-    coefficients: tuple[tuple[float, float, float, float], ...]
-    slope_left: float
-    slope_right: float
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if len(self.coefficients) != len(self.knots) - 1:
-            raise ValueError(
-                f"{len(self.knots)} knots need {len(self.knots) - 1} cubics, not "
-                f"{len(self.coefficients)}"
-            )
-        if any(b <= a for a, b in zip(self.knots, self.knots[1:])):
-            raise ValueError("the knots of a spline must increase")
-        return self
-
-
-class PiecewiseLinear(Config):
-    """Straight between knots, and straight on outside with the slope of the end pieces."""
-
-    kind: Literal["piecewise_linear"] = "piecewise_linear"
-    knots: tuple[float, ...] = Field(min_length=2)
-    values: tuple[float, ...]
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if len(self.values) != len(self.knots):
-            raise ValueError(f"{len(self.knots)} knots need as many values")
-        return self
-
-
-class MultivariatePolynomial(Config):
-    """Polynomial of several variables; exponents' sum up to `order`, last one running fastest."""
-
-    kind: Literal["multivariate_polynomial"] = "multivariate_polynomial"
-    dimension: int = Field(ge=1, le=8)
-    order: int = Field(ge=0, le=12)
-    coefficients: tuple[float, ...]
-
-
-class Multiplier(Config):
-    """Another function times a number."""
-
-    kind: Literal["multiplier"] = "multiplier"
-    scale: float
-    function: Function
-
-
-Function = Annotated[
-    Constant
-    | Linear
-    | Polynomial
-    | PiecewiseCubic
-    | PiecewiseLinear
-    | MultivariatePolynomial
-    | Multiplier,
-    Field(discriminator="kind"),
-]
-"""A function of coordinates."""
 
 
 class Frame(Config):

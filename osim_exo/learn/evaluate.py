@@ -21,7 +21,7 @@ from osim_exo.learn.tasks.walker import Actor, Walker
 from osim_exo.learn.tracks import Track, Tracked, tracking, trials
 from osim_exo.physics.base import Physics, PhysicsNames
 from osim_exo.physics.compiled import CompiledPhysics
-from osim_exo.physics.compiled_source import model_spec
+from osim_exo.physics.compiled.source import model_spec
 from osim_exo.physics.pool import PhysicsPool
 from osim_exo.progress import SILENT, Progress
 from osim_exo.trial import Trial

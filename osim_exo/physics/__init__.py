@@ -11,7 +11,7 @@ from osim_exo.physics.base import (
     fallen,
 )
 from osim_exo.physics.compiled import CompiledPhysics
-from osim_exo.physics.compiled_guard import EndReason, end_reasons
+from osim_exo.physics.compiled.guard import EndReason, end_reasons
 from osim_exo.physics.opensim import OpenSimPhysics
 from osim_exo.physics.pool import PhysicsPool
 

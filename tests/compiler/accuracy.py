@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from osim_exo.compiler import expression as ex
-from osim_exo.compiler.kernel import Kernel, compile_program
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.backends.kernel import Kernel, compile_program
+from osim_exo.compiler.symbols import expression as ex
+from osim_exo.compiler.symbols.program import Program
 
 FUNCTIONS = ("exp", "log", "sin", "cos", "tanh", "sqrt")
 

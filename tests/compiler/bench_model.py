@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import opensim as osim
 
-from osim_exo.compiler.expression import Expr, Graph, constants
-from osim_exo.compiler.loads import Loads
-from osim_exo.compiler.mechanics import Mechanics
-from osim_exo.compiler.program import Program
-from osim_exo.compiler.reader import read
-from osim_exo.compiler.topology import Topology
+from osim_exo.compiler.equations.loads import Loads
+from osim_exo.compiler.equations.mechanics import Mechanics
+from osim_exo.compiler.equations.topology import Topology
+from osim_exo.compiler.reading.model import read
+from osim_exo.compiler.symbols.expression import Expr, Graph, constants
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.trial import Array
 
 osim.Logger.removeFileSink()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from osim_exo.compiler import expression as ex
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.symbols import expression as ex
+from osim_exo.compiler.symbols.program import Program
 
 LIMIT = 8.0
 """No value of a random program gets larger than this."""

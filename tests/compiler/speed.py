@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from osim_exo.compiler import cache
-from osim_exo.compiler.kernel import compile_program
+from osim_exo.compiler.backends import cache
+from osim_exo.compiler.backends.kernel import compile_program
 from tests.compiler import programs
 
 ENVIRONMENTS = 256

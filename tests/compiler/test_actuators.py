@@ -4,7 +4,8 @@ import numpy as np
 import opensim as osim
 import pytest
 
-from osim_exo.compiler import actuators, spec
+from osim_exo.compiler import spec
+from osim_exo.compiler.equations import actuators
 from osim_exo.errors import ModelError
 from tests.compiler.bench_model import BenchModel
 from tests.compiler.test_paths import fixed, leg_model, random_states

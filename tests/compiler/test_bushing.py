@@ -3,10 +3,10 @@ from typing import Any
 import numpy as np
 import opensim as osim
 
-from osim_exo.compiler.bushing import apply_bushing
-from osim_exo.compiler.expression import Expr, derivatives
-from osim_exo.compiler.passive import apply_passive_force
+from osim_exo.compiler.equations.bushing import apply_bushing
+from osim_exo.compiler.equations.passive import apply_passive_force
 from osim_exo.compiler.spec import Bushing
+from osim_exo.compiler.symbols.expression import Expr, derivatives
 from osim_exo.trial import Array
 from tests.compiler.bench_model import BenchModel, relative_error
 from tests.compiler.test_contact import six_axes

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from osim_exo.compiler import cache, kernel, llvm
+from osim_exo.compiler.backends import cache, kernel, llvm
 from osim_exo.errors import DataError
 from tests.compiler import programs
 
@@ -194,7 +194,7 @@ def test_clear_deletes_kept_and_unfinished_files_and_nothing_else(place, program
 
 PROCESS = """
 import sys
-from osim_exo.compiler import cache
+from osim_exo.compiler.backends import cache
 from tests.compiler import programs
 program = programs.random_program(7, 1500)
 print("ready", flush=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osim_exo.compiler import casadi_export
-from osim_exo.compiler import expression as ex
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.backends import casadi_export
+from osim_exo.compiler.symbols import expression as ex
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import MissingExtraError, OsimExoError
 from tests.compiler import programs
 from tests.compiler.test_kernel import every_operation
@@ -23,8 +23,8 @@ needs_casadi = pytest.mark.skipif(find_spec("casadi") is None, reason="casadi is
 PROCESS = """
 import json, sys
 import numpy as np
-from osim_exo.compiler.casadi_export import to_function
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.backends.casadi_export import to_function
+from osim_exo.compiler.symbols.program import Program
 program = Program.from_bytes(open(sys.argv[1], "rb").read())
 given = json.load(open(sys.argv[2]))
 function = to_function(program, "exported")

@@ -4,8 +4,8 @@ import numpy as np
 import opensim as osim
 import pytest
 
-from osim_exo.compiler import contact
-from osim_exo.compiler.expression import Expr
+from osim_exo.compiler.equations import contact
+from osim_exo.compiler.symbols.expression import Expr
 from osim_exo.errors import ModelError
 from osim_exo.trial import Array
 from tests.compiler.bench_model import BenchModel, relative_error

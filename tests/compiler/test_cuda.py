@@ -10,10 +10,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from osim_exo.compiler import cuda, cuda_driver
-from osim_exo.compiler import expression as ex
-from osim_exo.compiler.emit import groups
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.backends import cuda, cuda_driver
+from osim_exo.compiler.backends.emit import groups
+from osim_exo.compiler.symbols import expression as ex
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import InputError, MissingExtraError
 from tests.compiler import programs
 from tests.compiler.test_kernel import counter, every_operation

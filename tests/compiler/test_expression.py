@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osim_exo.compiler import expression as ex
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.symbols import expression as ex
+from osim_exo.compiler.symbols.program import Program
 
 
 def test_numbers_fold_and_zeros_vanish():

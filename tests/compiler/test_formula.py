@@ -5,9 +5,9 @@ import numpy as np
 import opensim as osim
 import pytest
 
-from osim_exo.compiler import elementary, formula
-from osim_exo.compiler.expression import Graph
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.symbols import elementary, formula
+from osim_exo.compiler.symbols.expression import Graph
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import ModelError
 from osim_exo.trial import Array
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 
-from osim_exo.compiler import functions, spec
-from osim_exo.compiler.expression import Graph
-from osim_exo.compiler.program import Program
+from osim_exo.compiler import spec
+from osim_exo.compiler.equations import functions
+from osim_exo.compiler.symbols.expression import Graph
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import InputError, ModelError
 
 RNG = np.random.default_rng(5)

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite")
 
-from osim_exo.compiler import blocks, llvm
-from osim_exo.compiler import expression as ex
-from osim_exo.compiler.kernel import compile_program
-from osim_exo.compiler.program import OPERATIONS, Program
+from osim_exo.compiler.backends import blocks, llvm
+from osim_exo.compiler.backends.kernel import compile_program
+from osim_exo.compiler.symbols import expression as ex
+from osim_exo.compiler.symbols.program import OPERATIONS, Program
 from osim_exo.errors import InputError
 from tests.compiler import programs
 

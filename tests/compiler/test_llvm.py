@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from osim_exo.compiler import emit, llvm, schedule
-from osim_exo.compiler import expression as ex
-from osim_exo.compiler.kernel import compile_program
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.backends import emit, llvm, schedule
+from osim_exo.compiler.backends.kernel import compile_program
+from osim_exo.compiler.symbols import expression as ex
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import MissingExtraError
 from tests.compiler import programs
 from tests.compiler.test_kernel import run

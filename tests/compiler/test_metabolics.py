@@ -8,11 +8,11 @@ import pytest
 
 from osim_exo.analysis import metabolics as reference
 from osim_exo.analysis.metabolics import BhargavaOptions, UmbergerOptions
-from osim_exo.compiler import metabolics
-from osim_exo.compiler.expression import Graph
-from osim_exo.compiler.muscle import MuscleState, rigid_state
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.equations import metabolics
+from osim_exo.compiler.equations.muscle import MuscleState, rigid_state
 from osim_exo.compiler.spec import Constant, FunctionPath, Muscle
+from osim_exo.compiler.symbols.expression import Graph
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import InputError
 from osim_exo.trial import Array, MuscleParameters
 from tests.compiler.bench_model import BenchModel, relative_error

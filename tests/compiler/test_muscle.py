@@ -5,9 +5,9 @@ import opensim as osim
 import pytest
 from scipy.integrate import solve_ivp
 
-from osim_exo.compiler import activation, equilibrium, muscle
-from osim_exo.compiler.expression import Graph, derivatives
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.equations import activation, equilibrium, muscle
+from osim_exo.compiler.symbols.expression import Graph, derivatives
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import InputError
 from osim_exo.trial import Array
 from tests.compiler.bench_model import BenchModel, relative_error

@@ -4,7 +4,8 @@ import numpy as np
 import opensim as osim
 import pytest
 
-from osim_exo.compiler import passive, spec
+from osim_exo.compiler import spec
+from osim_exo.compiler.equations import passive
 from osim_exo.errors import ModelError
 from osim_exo.trial import Array
 from osim_exo.units import DEG

@@ -6,9 +6,10 @@ import opensim as osim
 import pytest
 
 import osim_exo.models.paths as model_paths
-from osim_exo.compiler import paths, spec
-from osim_exo.compiler.expression import Expr, Graph, derivatives
-from osim_exo.compiler.program import Program
+from osim_exo.compiler import spec
+from osim_exo.compiler.equations import paths
+from osim_exo.compiler.symbols.expression import Expr, Graph, derivatives
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import ModelError
 from osim_exo.trial import Array
 from tests.compiler.bench_model import BenchModel, relative_error

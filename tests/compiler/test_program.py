@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from osim_exo.compiler import expression as ex
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.symbols import expression as ex
+from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import DataError, InputError
 from tests.compiler import programs
 

@@ -32,7 +32,7 @@ def plans(draw):
 
 
 def assert_compiled_is_opensim(plan, backend="numpy"):
-    from osim_exo.compiler.verify import verify
+    from osim_exo.compiler.proof.verify import verify
 
     model = Builder(load_opensim(), plan).build()
     found = verify(model, STATES, seed=plan.seed % 1000, backend=backend)

@@ -13,9 +13,9 @@ from osim_exo.units import DEG
 
 pytest.importorskip("opensim")
 
-from osim_exo.compiler.functions import evaluate
-from osim_exo.compiler.reader import HARMLESS, read, spec_of
-from osim_exo.compiler.reader_functions import function
+from osim_exo.compiler.equations.functions import evaluate
+from osim_exo.compiler.reading.functions import function
+from osim_exo.compiler.reading.model import HARMLESS, read, spec_of
 from osim_exo.compiler.spec import ModelSpec
 
 osim = load_opensim()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from osim_exo.compiler import solver
-from osim_exo.compiler.expression import Graph
-from osim_exo.compiler.mechanics import Constraint
-from osim_exo.compiler.program import Program
+from osim_exo.compiler.equations import solver
+from osim_exo.compiler.equations.mechanics import Constraint
+from osim_exo.compiler.symbols.expression import Graph
+from osim_exo.compiler.symbols.program import Program
 
 PARENTS = [None, 0, 1, 0, 3, 1, 5]
 

@@ -7,11 +7,11 @@ from osim_exo.errors import InputError
 
 pytest.importorskip("opensim")
 
-from osim_exo.compiler.equations import Equations
-from osim_exo.compiler.oracle import Oracle
-from osim_exo.compiler.reader import model_and_spec
-from osim_exo.compiler.sampling import plausible
-from osim_exo.compiler.trajectory import error_growth
+from osim_exo.compiler.equations.model import Equations
+from osim_exo.compiler.proof.oracle import Oracle
+from osim_exo.compiler.proof.sampling import plausible
+from osim_exo.compiler.proof.trajectory import error_growth
+from osim_exo.compiler.reading.model import model_and_spec
 
 
 def test_motion_follows_opensims_integrator_to_first_order():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite")
 
-from osim_exo.compiler import vector_math
+from osim_exo.compiler.backends import vector_math
 from tests.compiler import accuracy
 
 LIMIT_ULP = 4.0

@@ -10,9 +10,9 @@ from osim_exo.models import HipExo, ModelConfig, Subject
 
 pytest.importorskip("opensim")
 
-from osim_exo.compiler.equations import Equations, Options
-from osim_exo.compiler.reader import model_and_spec
-from osim_exo.compiler.verify import NOTHING, compare, relative, verify
+from osim_exo.compiler.equations.model import Equations, Options
+from osim_exo.compiler.proof.verify import NOTHING, compare, relative, verify
+from osim_exo.compiler.reading.model import model_and_spec
 from osim_exo.models.recipe import load_opensim
 
 GAIT2D = {
@@ -54,8 +54,8 @@ def test_published_planar_model_compiles_to_opensim(shared_data):
 
 
 def test_states_touch_the_ground_and_leave_it():
-    from osim_exo.compiler.oracle import Oracle
-    from osim_exo.compiler.sampling import FASTEST_FIBRE, plausible
+    from osim_exo.compiler.proof.oracle import Oracle
+    from osim_exo.compiler.proof.sampling import FASTEST_FIBRE, plausible
 
     model, spec = model_and_spec("gait2d")
     oracle = Oracle(model, spec)
@@ -69,7 +69,7 @@ def test_states_touch_the_ground_and_leave_it():
 
 
 def test_states_stay_where_polynomial_paths_were_fitted():
-    from osim_exo.compiler.sampling import ranges
+    from osim_exo.compiler.proof.sampling import ranges
 
     _, spec = model_and_spec("gait2d")
     low, high = ranges(spec)
@@ -79,9 +79,9 @@ def test_states_stay_where_polynomial_paths_were_fitted():
 
 
 def test_a_wrong_spec_is_found():
-    from osim_exo.compiler.oracle import Oracle
-    from osim_exo.compiler.sampling import plausible
-    from osim_exo.compiler.verify import evaluate
+    from osim_exo.compiler.proof.oracle import Oracle
+    from osim_exo.compiler.proof.sampling import plausible
+    from osim_exo.compiler.proof.verify import evaluate
 
     model, spec = model_and_spec("gait2d")
     oracle = Oracle(model, spec)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from osim_exo.compiler import cache
+from osim_exo.compiler.backends import cache
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,7 @@ from osim_exo.physics import (
     end_reasons,
     fallen,
 )
-from osim_exo.physics.compiled_source import model_spec
+from osim_exo.physics.compiled.source import model_spec
 
 pytest.importorskip("opensim")
 

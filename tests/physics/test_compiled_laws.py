@@ -15,7 +15,7 @@ from osim_exo.compiler.spec import (
 )
 from osim_exo.models import HipExo, ModelConfig
 from osim_exo.physics import CompiledPhysics, EndReason, StartState
-from osim_exo.physics.compiled_source import model_spec
+from osim_exo.physics.compiled.source import model_spec
 from osim_exo.units import GRAVITY
 
 pytest.importorskip("opensim")

@@ -28,7 +28,7 @@ from osim_exo.learn.tasks.starts import StartSource
 from osim_exo.learn.tasks.strides import Strides
 from osim_exo.learn.tasks.walker import Actor, Walker
 from osim_exo.physics.compiled import CompiledPhysics
-from osim_exo.physics.compiled_guard import CompiledState
+from osim_exo.physics.compiled.guard import CompiledState
 from osim_exo.policy import Interface
 from osim_exo.units import DEG, GRAVITY
 

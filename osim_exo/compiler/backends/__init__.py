@@ -1,0 +1,1 @@
+"""What runs a program: vector code for processors, CUDA text, CasADi functions."""
