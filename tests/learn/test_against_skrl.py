@@ -127,7 +127,7 @@ def learn_with_skrl(seed):
 
 def learn_with_ours(seed, symmetry):
     network = NetworkConfig(hidden=(32, 32), critic_hidden=(32, 32), symmetry=symmetry)
-    ppo = PpoConfig(horizon=HORIZON, minibatch=256, gamma=0.95)
+    ppo = PpoConfig(horizon=HORIZON, minibatch=256, gamma=0.95, epochs=4)
     config = LearnConfig(n_env=N_ENV, seed=seed, network=network, ppo=ppo)
     training = Training(config, SyntheticEnv(TASK, N_ENV, seed))
     training.begin()

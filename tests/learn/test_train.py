@@ -52,7 +52,7 @@ def interrupt_after(monkeypatch, iterations, error=None):
 
 
 def test_a_toy_task_is_learned_in_seconds(tmp_path):
-    ppo = PpoConfig(horizon=16, minibatch=256, gamma=0.95)
+    ppo = PpoConfig(horizon=16, minibatch=256, gamma=0.95, epochs=4)
     network = NetworkConfig(hidden=(32, 32), critic_hidden=(32, 32))
     learn = LearnConfig(n_env=64, steps=64 * 16 * 15, ppo=ppo, network=network)
     task = TASK.changed(steps=50)
