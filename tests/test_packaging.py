@@ -86,7 +86,13 @@ HOUSED = {
 
 BELOW["studies"] = BELOW["study"] | {"study"}
 BELOW["benchmarks"] = BELOW["study"] | {"study", "compiler", "learn", "policy"}
-BELOW["cli"] = BELOW["benchmarks"] | {"studies", "benchmarks", "doctor", "deploy"}
+BELOW["cli"] = BELOW["benchmarks"] | {
+    "observations",
+    "studies",
+    "benchmarks",
+    "doctor",
+    "deploy",
+}
 
 OPENSIM_ROOMS = {
     "models",

@@ -93,7 +93,8 @@ def test_the_library_path_that_opensim_leaves_is_explained_and_taken_out(tmp_pat
     program = programs.random_program(0, 60)
     (tmp_path / "program").write_bytes(program.to_bytes())
     text = (
-        "import sys; from osim_exo.compiler import casadi_export, program; "
+        "import sys; from osim_exo.compiler.backends import casadi_export; "
+            "from osim_exo.compiler.symbols import program; "
         "p = program.Program.from_bytes(open(sys.argv[1], 'rb').read()); "
         "print(casadi_export.to_function(p))"
     )
