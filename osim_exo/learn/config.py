@@ -66,9 +66,9 @@ class NetworkConfig(Config):
 class PpoConfig(Config):
     """Proximal policy optimisation (Schulman et al. 2017) with an adaptive learning rate.
 
-    Short horizons and few epochs: 512 planar walkers lasted 9.5 s after 1.2 million steps with a
-    horizon of 16 and 2 epochs, after 1.8 million with 32 and 4 (and a minibatch of 4096), which
-    cost twice as much per step; one seed each.
+    Short horizons and few epochs: 512 planar walkers lasted 9.5 s after 1.2 to 1.4 million steps
+    with a horizon of 16 and 2 epochs (three runs), after 1.8 million with 32 and 4 and a minibatch
+    of 4096 (one run), whose update cost 1.7 times as much per step.
     """
 
     horizon: int = Field(default=16, ge=1, le=4096, description="control steps per iteration")
