@@ -22,6 +22,7 @@ from osim_exo.cli.command import BAD_INPUT, DONE, FAILED, INTERRUPTED, Command, 
 from osim_exo.cli.compare import Compare, Report
 from osim_exo.cli.deploy import Deploy
 from osim_exo.cli.doctor import Doctor
+from osim_exo.cli.evaluate import Evaluate
 from osim_exo.cli.models import Models
 from osim_exo.cli.study import Study
 from osim_exo.cli.train import Train, attach_negative_spans
@@ -34,6 +35,7 @@ Commands = (
     | Annotated[Models, conf.subcommand("models")]
     | Annotated[Baseline, conf.subcommand("baseline")]
     | Annotated[Train, conf.subcommand("train")]
+    | Annotated[Evaluate, conf.subcommand("evaluate")]
     | Annotated[Study, conf.subcommand("study")]
     | Annotated[Compare, conf.subcommand("compare")]
     | Annotated[Report, conf.subcommand("report")]

@@ -94,7 +94,7 @@ def test_the_library_path_that_opensim_leaves_is_explained_and_taken_out(tmp_pat
     (tmp_path / "program").write_bytes(program.to_bytes())
     text = (
         "import sys; from osim_exo.compiler.backends import casadi_export; "
-            "from osim_exo.compiler.symbols import program; "
+        "from osim_exo.compiler.symbols import program; "
         "p = program.Program.from_bytes(open(sys.argv[1], 'rb').read()); "
         "print(casadi_export.to_function(p))"
     )

@@ -1,0 +1,50 @@
+"""``osim-exo evaluate``: closed loops of the shipped walker, compiled and in OpenSim."""
+
+import json
+
+import numpy as np
+import pytest
+
+from osim_exo.cli import main
+from osim_exo.cli.evaluate import strides
+from osim_exo.learn.evaluate import Evaluation, evaluate
+from osim_exo.learn.walkers import shipped_walker
+
+WALKER = "gait2d_walk_1.25_mps"
+
+
+def test_the_shipped_walker_walks_compiled_and_its_trials_are_written(tmp_path, capsys):
+    target = tmp_path / "numbers.json"
+    words = ["evaluate", WALKER, "--physics", "compiled", "--duration", "6", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "walks"), "--json", str(target)]) == 0
+    row = json.loads(target.read_text())["physics"]["compiled"]
+    assert row["falls"] == 0 and row["strides"] >= 2
+    assert row["mean"]["walking_speed"] == pytest.approx(1.25, abs=0.05)
+    assert (tmp_path / "walks" / "compiled" / "run_1" / "coordinates.sto").is_file()
+    assert "0 of 2 walks fell" in capsys.readouterr().out
+
+
+def test_a_fall_is_counted_and_a_walk_without_strides_fails(capsys):
+    words = ["evaluate", WALKER, "--physics", "compiled", "--duration", "2", "--standing"]
+    assert main([*words, "--speed", "2.2", "--quiet"]) == 1
+    assert "2 of 2 walks fell" in capsys.readouterr().out
+
+
+def test_an_unknown_walker_is_told_which_there_are(capsys):
+    assert main(["evaluate", "nobody", "--quiet"]) == 2
+    assert WALKER in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_strides_in_opensim_and_compiled_agree_within_their_own_spread():
+    walker = shipped_walker(WALKER)
+    found = {}
+    for physics, fineness in (("opensim", {"accuracy": 1e-5}), ("compiled", {"substep": 5e-5})):
+        settings = Evaluation(physics=physics, runs=2, duration=16.0, settle=3.0, **fineness)
+        found[physics] = evaluate(walker.task, None, settings, frozen=walker.policies)
+    rows = strides(found)
+    assert rows["opensim"]["falls"] == rows["compiled"]["falls"] == 0
+    assert min(row["strides"] for row in rows.values()) >= 20
+    for name, mean in rows["opensim"]["mean"].items():
+        spread = np.hypot(rows["opensim"]["sd"][name], rows["compiled"]["sd"][name])
+        assert abs(rows["compiled"]["mean"][name] - mean) <= spread, name
