@@ -25,6 +25,7 @@ HELP = [
     ["models", "path"],
     ["models", "convert"],
     ["models", "verify"],
+    ["models", "cache"],
     ["baseline"],
     ["baseline", "solve"],
     ["baseline", "library"],
@@ -275,3 +276,17 @@ def test_a_command_leaves_no_opensim_log_behind(tmp_path):
     in_process("models", "card", "gait2d", cwd=tmp_path)
     in_process("models", "card", "bad.osim", cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.osim"]
+
+
+def test_kept_models_are_told_and_deleted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OSIM_EXO_CACHE", str(tmp_path))
+    (tmp_path / "a.kernel").write_bytes(b"0" * 1000)
+    (tmp_path / "b.spec.json").write_text("{}")
+    assert main(["models", "cache"]) == 0
+    assert f"{tmp_path}: 2 files, 0.0 MB." in capsys.readouterr().out
+    assert main(["models", "cache", "--clear"]) == 0
+    assert "2 files deleted." in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("OSIM_EXO_CACHE", "")
+    assert main(["models", "cache"]) == 0
+    assert "Nothing is kept" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro import conf
 
 from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
+from osim_exo.cli.kept import ModelsCache
 from osim_exo.cli.verify import VerifyModel
 from osim_exo.errors import InputError
 from osim_exo.progress import Progress
@@ -167,7 +168,8 @@ class Models:
         | Annotated[ShowCard, conf.subcommand("card")]
         | Annotated[ShowPath, conf.subcommand("path")]
         | Annotated[ConvertModel, conf.subcommand("convert")]
-        | Annotated[VerifyModel, conf.subcommand("verify")],
+        | Annotated[VerifyModel, conf.subcommand("verify")]
+        | Annotated[ModelsCache, conf.subcommand("cache")],
         conf.arg(name=""),
     ]
 
