@@ -58,14 +58,11 @@ class Coupler:
 
     def slopes(self, at: Sequence[float]) -> list[float]:
         """Its derivative by each independent coordinate."""
-        import opensim
-
-        found = []
-        for k in range(len(self.independent)):
-            by = opensim.StdVectorInt()
-            by.append(k)
-            found.append(self.scale * float(self.function.calcDerivative(by, _vector(at))))
-        return found
+        # A list, not opensim.StdVectorInt: one that is passed keeps ezc3d from writing files later.
+        return [
+            self.scale * float(self.function.calcDerivative([k], _vector(at)))
+            for k in range(len(self.independent))
+        ]
 
 
 def _vector(values: Sequence[float] | Array) -> opensim.Vector:

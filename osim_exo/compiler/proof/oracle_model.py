@@ -242,8 +242,6 @@ class DrivenModel:
         return np.array(found)
 
 
-def _order(i: int) -> Any:
-    """The first derivative by argument i, as OpenSim asks for it."""
-    found = osim.StdVectorInt()
-    found.append(i)
-    return found
+def _order(i: int) -> list[int]:
+    """The first derivative by argument i, as OpenSim asks for it; see `functions.FIRST`."""
+    return [i]

@@ -13,6 +13,10 @@ from osim_exo.errors import ModelError
 CLEAN = 1e-15
 """Entries of a rotation this near to 0 or 1 are 0 or 1: structure that rounding has hidden."""
 
+FIRST = [0]
+"""What OpenSim is asked for: the derivative by the first argument. A list, because ezc3d writes no
+file any more in a process where an opensim.StdVectorInt was passed to a function."""
+
 CHECKS = (0.13, 0.37, 0.71)
 """Where within an interval a spline is compared with its cubic."""
 
@@ -139,14 +143,12 @@ def _spline(of: Any, owner: Any) -> spec.Function:
     knots = numbers(of, "x")
     if len(knots) < 2:
         raise _too_few(of, owner, len(knots))
-    first = osim.StdVectorInt()
-    first.append(0)
 
     def value(x: float) -> float:
         return float(of.calcValue(osim.Vector(1, x)))
 
     def slope(x: float) -> float:
-        return float(of.calcDerivative(first, osim.Vector(1, x)))
+        return float(of.calcDerivative(FIRST, osim.Vector(1, x)))
 
     cubics = []
     for left, right in zip(knots, knots[1:]):
