@@ -1,18 +1,21 @@
 """The shipped model and published ones: compiled equals OpenSim; and the judge is just."""
 
+import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from osim_exo.errors import InputError, ModelError
+from osim_exo.errors import InputError, ModelError, SimulationError
 from osim_exo.models import HipExo, ModelConfig, Subject
 
 pytest.importorskip("opensim")
 
+from osim_exo.compiler.equations.activation import activation_constants, activation_rate
 from osim_exo.compiler.equations.model import Equations, Options
-from osim_exo.compiler.proof.verify import NOTHING, compare, relative, verify
-from osim_exo.compiler.reading.model import model_and_spec
+from osim_exo.compiler.proof.verify import NOTHING, check_process, compare, relative, verify
+from osim_exo.compiler.reading.model import model_and_spec, spec_of
 from osim_exo.models.recipe import load_opensim
 
 GAIT2D = {
@@ -169,3 +172,21 @@ def test_command_tells_what_does_not_compile(shared_data, capsys):
     assert main(["models", "verify", str(file)]) == 2
     message = capsys.readouterr().err
     assert "addbrev_r" in message and "models convert" in message
+
+
+def test_constants_that_opensim_keeps_of_another_model_are_told():
+    spec = spec_of(ModelConfig())
+    n = len(spec.muscles)
+    rng = np.random.default_rng(1)
+    kinds = {name: rng.uniform(0.1, 0.9, (4, n)) for name in ("activations", "excitations")}
+    states = SimpleNamespace(**kinds)
+    own = activation_constants(spec.muscles, shared=True)[0]
+    other = dataclasses.replace(own, deactivation=2.0 * own.deactivation)
+
+    def rates(constants):
+        pairs = zip(states.activations.ravel(), states.excitations.ravel())
+        return np.array([activation_rate(a, e, constants) for a, e in pairs]).reshape(4, n)
+
+    check_process(spec, states, rates(own))
+    with pytest.raises(SimulationError, match="Verify in a new process"):
+        check_process(spec, states, rates(other))

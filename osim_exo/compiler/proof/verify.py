@@ -15,6 +15,7 @@ import numpy as np
 import opensim as osim
 
 from osim_exo.compiler.backends import kernel
+from osim_exo.compiler.equations.activation import activation_constants, activation_rate
 from osim_exo.compiler.equations.model import Equations, Imu, Options
 from osim_exo.compiler.equations.outputs import OUTPUTS
 from osim_exo.compiler.proof.oracle import Oracle
@@ -24,7 +25,7 @@ from osim_exo.compiler.reading.model import model_and_spec, read
 from osim_exo.compiler.spec import Frame, ModelSpec
 from osim_exo.compiler.symbols.program import Program
 from osim_exo.config import Config
-from osim_exo.errors import InputError, check_option
+from osim_exo.errors import InputError, SimulationError, check_option
 from osim_exo.models.recipe import ModelRecipe
 
 Backend = Literal["llvm", "numpy"]
@@ -157,6 +158,8 @@ def verify(
         The model does not compile.
     InputError
         An argument is out of range.
+    SimulationError
+        OpenSim evaluated another model in this process before; see `check_process`.
     """
     check_option("backend", backend, ("llvm", "numpy"))
     if n < 1 or seed < 0:
@@ -173,8 +176,36 @@ def verify(
     oracle = Oracle(model, spec, options.imus)
     states = plausible(oracle, n, seed)
     truth = _with_arms(oracle, states, oracle.evaluate(states))
+    check_process(spec, states, truth["activation_rate"])
     found = evaluate(Equations(spec, options), states, dtype, backend)
     return Verification(spec.name, compare(truth, found, _labels(spec, options)), dtype, backend)
+
+
+def check_process(spec: ModelSpec, states: States, rates: Floats) -> None:
+    """Refuse a comparison where OpenSim has activation constants of an earlier model.
+
+    OpenSim 4.6 keeps those of the first DeGrooteFregly muscle that a process evaluates, whatever
+    model it belongs to, until the process ends.
+
+    Parameters
+    ----------
+    rates : (n, n_muscle) array; OpenSim's rates of activation at the states, 1/s
+    """
+    dynamic = [i for i, m in enumerate(spec.muscles) if not m.ignore_activation_dynamics]
+    if not dynamic:
+        return
+    i = dynamic[0]
+    constants = activation_constants(spec.muscles, shared=True)[i]
+    expected = [
+        activation_rate(float(a), float(e), constants)
+        for a, e in zip(states.activations[:, i], states.excitations[:, i])
+    ]
+    if not np.allclose(rates[:, i], expected, rtol=1e-6, atol=1e-6):
+        raise SimulationError(
+            "OpenSim has evaluated another model in this process, and keeps the activation time "
+            f"constants of that one ('{spec.muscles[i].name}' has {constants.activation:g} and "
+            f"{constants.deactivation:g} s). Verify in a new process: osim-exo models verify."
+        )
 
 
 def units(spec: ModelSpec) -> tuple[Imu, ...]:
