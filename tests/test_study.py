@@ -471,7 +471,7 @@ def test_a_solved_gait_is_written_shown_and_not_solved_twice(tmp_path, capsys, m
 def test_a_solved_assisted_gait_is_played_back(solved, tmp_path, capsys):
     (where,) = (solved / "trials" / "assisted").iterdir()
     out = tmp_path / "played"
-    words = ["--controller", "playback", "--profile", str(where), "--mesh", "12"]
+    words = ["--controller", "playback", "--profile", str(where), "--mesh", "25"]
     stride = library.load("gait2d", 1.25, 0.0).solution.stride_time
     words += ["--stride-time", repr(stride), "--guess", str(where)]
     assert main(solve_words(*words, "--out", str(out))) == 0

@@ -136,13 +136,17 @@ def solve_consistent(
     """
     limit = worn_exo(config).limits.max_torque
     torque = delivered_torque(config, start, heel_strike(start))
-    solution = start
+    solution, grid = start, start.time
     change = float("inf")
     for done in range(1, MAX_ROUNDS + 1):
         solution = solve(solution, torque)
         if not solution.success:
-            return replace(solution, extra={"rounds": done, "torque_change": change})
+            known = {"torque_change": change} if done > 1 else {}
+            return replace(solution, extra={"rounds": done, **known})
         new = delivered_torque(config, solution, heel_strike(solution))
+        # The start may come from another mesh.
+        torque = {c: np.interp(solution.time, grid, t) for c, t in torque.items()}
+        grid = solution.time
         change = max(float(np.abs(new[c] - torque[c]).max()) for c in torque)
         if change <= CONSISTENT * limit:
             return replace(solution, extra={"rounds": done, "torque_change": change})
