@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from osim_exo.config import Config
-from osim_exo.errors import MissingExtraError, ModelError
+from osim_exo.errors import ModelError
 from osim_exo.models.exo import AnkleExo, HipExo, JointExo
+from osim_exo.models.recipe import load_opensim
 from osim_exo.models.subject import REFERENCE_HEIGHT, Subject
 
 if TYPE_CHECKING:
@@ -80,12 +81,7 @@ class ModelConfig(Config):
 
     def build(self) -> opensim.Model:
         """A new `opensim.Model`; call ``initSystem()`` on it."""
-        try:
-            import opensim
-        except ImportError as error:
-            raise MissingExtraError("opensim", "sim") from error
-        _quiet(opensim)
-        model = self._base(opensim)
+        model = self._base(load_opensim())
         from osim_exo.models import components, ground
 
         components.require_coordinates(model, source=self.name)
@@ -170,12 +166,6 @@ class ModelConfig(Config):
     def hash(self) -> str:
         """SHA-256 of the model as built, first 16 digits: any change of a table or file shows."""
         return hashlib.sha256(self.build().dump().encode()).hexdigest()[:16]
-
-
-def _quiet(opensim: Any) -> None:
-    """No opensim.log in the working folder, no chatter; the file sink must go first."""
-    opensim.Logger.removeFileSink()
-    opensim.Logger.setLevelString("error")
 
 
 def load(

@@ -8,7 +8,6 @@ does not, and evaluates faster.
 from __future__ import annotations
 
 import csv
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import opensim as osim
 
 from osim_exo import names
 from osim_exo.errors import ModelError
+from osim_exo.models.terms import exponents
 from osim_exo.trial import Array
 from osim_exo.units import DEG
 
@@ -52,12 +52,6 @@ class Polynomial:
     coefficients: Array
     length_rms: float
     moment_arm_rms: float
-
-
-def exponents(dimension: int, order: int) -> list[tuple[int, ...]]:
-    """Exponents of every term, last coordinate running fastest, as OpenSim orders them."""
-    terms = itertools.product(range(order + 1), repeat=dimension)
-    return [t for t in terms if sum(t) <= order]
 
 
 def _design(q: Array, order: int, derivative: int | None = None) -> Array:

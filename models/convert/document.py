@@ -15,29 +15,14 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from osim_exo.errors import InputError, MissingExtraError, ModelError
+from osim_exo.errors import InputError, ModelError
+from osim_exo.models.recipe import load_opensim
 
 if TYPE_CHECKING:
     import opensim
 
 _COLONS = re.compile(r"(</?\w+)::(\w+)")
 _DOTS = re.compile(r"(</?\w+)\.\.(\w+)")
-
-
-def quiet() -> None:
-    """No opensim.log in the working folder and no chatter; the file sink must go first.
-
-    Raises
-    ------
-    MissingExtraError
-        OpenSim is not installed.
-    """
-    try:
-        import opensim
-    except ImportError as error:
-        raise MissingExtraError("opensim", "sim") from error
-    opensim.Logger.removeFileSink()
-    opensim.Logger.setLevelString("error")
 
 
 def reason(error: Exception) -> str:
@@ -68,7 +53,7 @@ class Document:
         ModelError
             There is no such file, or OpenSim cannot make a model of it.
         """
-        quiet()
+        load_opensim()
         import opensim
 
         if not source.is_file():
@@ -129,7 +114,7 @@ class Document:
         ModelError
             OpenSim refuses the model as edited.
         """
-        quiet()
+        load_opensim()
         import opensim
 
         with tempfile.TemporaryDirectory(prefix="osim_exo_") as folder:
@@ -210,7 +195,7 @@ def listed(document: Document, arguments: list[str]) -> list[Element]:
     InputError
         A file is missing or holds another kind of set.
     """
-    quiet()
+    load_opensim()
     import opensim
 
     added = []

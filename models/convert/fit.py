@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osim_exo.models import paths
+from osim_exo.models import terms
 from osim_exo.models.convert.sampling import Samples
 from osim_exo.trial import Array
 
@@ -71,7 +71,7 @@ class PathFit:
 
 def exponents(dimension: int, order: int) -> Array:
     """Exponents of every term, (n_term, dimension), in OpenSim's order."""
-    return np.array(paths.exponents(dimension, order))
+    return np.array(terms.exponents(dimension, order))
 
 
 def design(q: Array, terms: Array, derivative: int | None = None) -> Array:

@@ -6,6 +6,7 @@ import pytest
 from osim_exo.errors import ModelError
 from osim_exo.models import ModelConfig, Subject, components, paths, shipped_path
 from osim_exo.models.gait2d.build import build
+from osim_exo.models.terms import exponents
 from osim_exo.names import SIDES
 
 osim = pytest.importorskip("opensim")
@@ -65,7 +66,7 @@ def test_the_table_states_the_errors_and_they_are_small():
     for fit in paths.read_polynomials(TABLE):
         assert 0.0 < fit.length_rms < 5e-4
         assert 0.0 < fit.moment_arm_rms < paths.MOMENT_ARM_GOAL
-        terms = len(paths.exponents(len(fit.coordinates), fit.order))
+        terms = len(exponents(len(fit.coordinates), fit.order))
         assert fit.coefficients.shape == (terms,)
 
 
@@ -88,7 +89,7 @@ def test_moment_arms_are_the_slope_of_the_length():
 def test_terms_run_as_opensim_orders_them():
     """One coefficient at a time against OpenSim's own evaluation."""
     point = osim.Vector.createFromMat(np.array([0.7, -1.3]))
-    terms = paths.exponents(2, 3)
+    terms = exponents(2, 3)
     for k, (i, j) in enumerate(terms):
         coefficients = np.zeros(len(terms))
         coefficients[k] = 1.0

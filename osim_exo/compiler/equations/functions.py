@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,6 +25,7 @@ from osim_exo.compiler.symbols.expression import (
     select,
 )
 from osim_exo.errors import ModelError
+from osim_exo.models.terms import exponents
 
 CUBIC_TOLERANCE = 1e-12
 """Largest error, relative to the spline's size, of its truncated-power form."""
@@ -166,12 +166,6 @@ def _chosen_cubic(function: PiecewiseCubic, x: Expr) -> tuple[Expr, Expr]:
     t = x - origin
     c0, c1, c2, c3 = chosen
     return c0 + t * (c1 + t * (c2 + t * c3)), c1 + t * (2.0 * c2 + 3.0 * c3 * t)
-
-
-def exponents(dimension: int, order: int) -> list[tuple[int, ...]]:
-    """Exponents of every term, last variable running fastest, as OpenSim orders them."""
-    terms = itertools.product(range(order + 1), repeat=dimension)
-    return [t for t in terms if sum(t) <= order]
 
 
 def _multivariate(function: MultivariatePolynomial, x: Sequence[Expr]) -> tuple[Expr, list[Expr]]:
