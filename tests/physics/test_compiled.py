@@ -1,5 +1,6 @@
 """The compiled physics against OpenSim stepping the same model, and in what a batch promises."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,8 @@ from osim_exo.physics import (
     end_reasons,
     fallen,
 )
-from osim_exo.physics.compiled.source import model_spec
+from osim_exo.physics.compiled.shipped import SHIPPED, shipped_spec
+from osim_exo.physics.compiled.source import model_spec, read_here
 
 pytest.importorskip("opensim")
 
@@ -397,30 +399,47 @@ print(repr(physics.coordinates[0].tolist()))
     np.testing.assert_array_equal(eval(done.stdout), physics.coordinates[0])
 
 
-def test_a_model_that_was_read_once_starts_without_opensim():
-    CompiledPhysics(WORN)
-    code = """
+STARTS_WITHOUT_OPENSIM = """
 import sys
+sys.modules["opensim"] = None
 from osim_exo.models import HipExo, ModelConfig
 from osim_exo.physics import CompiledPhysics
-CompiledPhysics(ModelConfig(exo=HipExo()))
-print("opensim" in sys.modules)
+for recipe in (ModelConfig(), ModelConfig(exo=HipExo()), {more}):
+    CompiledPhysics(recipe)
 """
+
+
+@pytest.mark.parametrize("more", ["ModelConfig()", "ModelConfig(slope_deg=8.0)"])
+def test_what_ships_or_was_read_once_starts_without_opensim(tmp_path, more):
+    held = dict(os.environ)
+    if "slope" in more:
+        CompiledPhysics(ModelConfig(slope_deg=8.0))
+    else:
+        held["OSIM_EXO_CACHE"] = str(tmp_path)
+    code = STARTS_WITHOUT_OPENSIM.format(more=more)
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=held, check=True)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_specs_are_what_opensim_reads(name):
+    ships, read = shipped_spec(SHIPPED[name]), read_here(SHIPPED[name])
+    assert ships is not None
+    source = read.source.model_copy(update={"opensim_version": ships.source.opensim_version})
+    assert ships == read.model_copy(update={"source": source}), (
+        "the model changed: write its spec anew with osim_exo.physics.compiled.shipped.write()"
     )
-    assert done.stdout.strip() == "False"
 
 
 def test_a_damaged_kept_model_is_read_again(tmp_path, monkeypatch):
     monkeypatch.setenv("OSIM_EXO_CACHE", str(tmp_path))
-    spec = model_spec(BARE)
+    sloped = ModelConfig(slope_deg=8.0)
+    spec = model_spec(sloped)
     (kept,) = tmp_path.glob("*.spec.json")
     kept.write_text(kept.read_text(encoding="utf-8")[:1000], encoding="utf-8")
     with pytest.warns(UserWarning, match="read again"):
-        assert model_spec(BARE) == spec
-    assert model_spec(BARE) == spec
+        assert model_spec(sloped) == spec
+    assert model_spec(sloped) == spec
 
 
 class Lines:

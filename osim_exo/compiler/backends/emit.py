@@ -159,7 +159,7 @@ class _Emitter:
         for k in range(len(self.groups)):
             loops.line(f"%slot{k} = getelementptr ptr, ptr %table, i64 {k}")
             loops.line(f"%base{k} = load ptr, ptr %slot{k}")
-        loops.open("block", "%first", "%end")
+        loops.claim("block", "%next", "%end")
         loops.line("%turn = mul i64 %block, %repeats")
         loops.open("repeat", "0", "%repeats")
         loops.line("%set = add i64 %turn, %repeat")
@@ -183,8 +183,8 @@ class _Emitter:
                 own.append(f"ptr %{function}.{number}")
             loops.line(f"call void @{function}({', '.join(near + own)})")
         loops.close("repeat")
-        loops.close("block")
-        head = f"define void @{ENTRY}(i64 %first, i64 %end, i64 %repeats, ptr %table, ptr %scratch)"
+        loops.again("block")
+        head = f"define void @{ENTRY}(ptr %next, i64 %end, i64 %repeats, ptr %table, ptr %scratch)"
         return "\n".join([f"{head} nounwind {{", "entry:", *loops.lines, "  ret void", "}", ""])
 
     def _bytes(self, vectors: int) -> int:
@@ -192,7 +192,7 @@ class _Emitter:
 
 
 class _Loops:
-    """Nested counting loops as LLVM text."""
+    """Nested loops as LLVM text."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -209,6 +209,25 @@ class _Loops:
         self.line(f"br i1 %{name}.more, label %{name}.body, label %{name}.exit")
         self.lines.append(f"{name}.body:")
         self._label = f"{name}.body"
+
+    def claim(self, name: str, counter: str, end: str) -> None:
+        """Open a loop whose numbers are taken from a counter in memory, until it reaches the end.
+
+        Threads that share the counter share the work, each at its own pace.
+        """
+        self.line(f"br label %{name}.head")
+        self.lines.append(f"{name}.head:")
+        self.line(f"%{name} = atomicrmw add ptr {counter}, i64 1 monotonic")
+        self.line(f"%{name}.more = icmp slt i64 %{name}, {end}")
+        self.line(f"br i1 %{name}.more, label %{name}.body, label %{name}.exit")
+        self.lines.append(f"{name}.body:")
+        self._label = f"{name}.body"
+
+    def again(self, name: str) -> None:
+        """Close a loop that `claim` opened."""
+        self.line(f"br label %{name}.head")
+        self.lines.append(f"{name}.exit:")
+        self._label = f"{name}.exit"
 
     def close(self, name: str) -> None:
         self.line(f"br label %{name}.latch")

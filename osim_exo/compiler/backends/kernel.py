@@ -21,7 +21,7 @@ from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import DataError, InputError
 
 _SIGNATURE = ctypes.CFUNCTYPE(
-    None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p
+    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p
 )
 
 
@@ -169,25 +169,27 @@ class Kernel:
         if step != 1:
             raise InputError(f"Blocks {part} are not contiguous; give a slice without a step.")
         pointers = (ctypes.c_void_p * len(self._table))(*(addresses[g] for g in self._table))
-        shares, n = min(threads, max(end - first, 1)), end - first
-        ranges = [(first + k * n // shares, first + (k + 1) * n // shares) for k in range(shares)]
+        # Every thread takes the next block that nobody has: cores are not equally fast or awake.
+        counter = ctypes.c_int64(first)
+        work = (ctypes.addressof(counter), end, repeats, ctypes.addressof(pointers))
         waiting = [
-            _pool(os.getpid(), threads).submit(self._run_range, a, b, repeats, pointers)
-            for a, b in ranges[1:]
+            _pool(os.getpid(), threads).submit(self._take, *work)
+            for _ in range(min(threads, end - first) - 1)
         ]
-        self._run_range(*ranges[0], repeats, pointers)
+        self._take(*work)
         for future in waiting:
             future.result()
         for source, target in self.signature.feedback.items():
             if source in arrays:
                 arrays[source][first:end] = arrays[target][first:end]
 
-    def _run_range(self, first: int, end: int, repeats: int, pointers: Any) -> None:
+    def _take(self, counter: int, end: int, repeats: int, pointers: int) -> None:
+        """Take blocks from a counter until none is left, with working memory of this thread."""
         if not hasattr(self._local, "scratch"):
             shape = (max(self.signature.scratch, 1), self.width)
             self._local.scratch = blocks.aligned(shape, self.dtype)
             self._local.address = self._local.scratch.ctypes.data
-        self._call(first, end, repeats, ctypes.addressof(pointers), self._local.address)
+        self._call(counter, end, repeats, pointers, self._local.address)
 
     def _check(
         self, arrays: Mapping[str, blocks.Array], repeats: int

@@ -14,7 +14,7 @@ from osim_exo.compiler.backends.emit import ENTRY
 from osim_exo.compiler.backends.vector_ir import bits
 from osim_exo.errors import MissingExtraError
 
-EMITTER_VERSION = 2
+EMITTER_VERSION = 3
 """Part of every cache key; a change of what this module or its neighbours write raises it."""
 
 

@@ -16,6 +16,7 @@ from osim_exo.compiler.spec import SPEC_VERSION, ModelSpec
 from osim_exo.errors import DataError, InputError
 from osim_exo.models import ModelConfig, available
 from osim_exo.models.recipe import ModelFile, ModelRecipe, as_recipe, load_opensim
+from osim_exo.physics.compiled.shipped import shipped_spec
 from osim_exo.progress import SILENT, Progress
 
 Source = ModelRecipe | ModelSpec | str | Path
@@ -27,8 +28,9 @@ SPEC_SUFFIX = ".spec.json"
 def model_spec(source: Source, progress: Progress = SILENT) -> ModelSpec:
     """The model as data, read with OpenSim where it has not been read before.
 
-    What was read from a shipped model or a file is kept beside the compiled programs, so that
-    OpenSim is not even loaded the next time.
+    `gait2d`, alone and with its hip device, ships as data. Whatever else was read from a shipped
+    model or a file is kept beside the compiled programs, so that OpenSim is not even loaded the
+    next time.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ def model_spec(source: Source, progress: Progress = SILENT) -> ModelSpec:
     if isinstance(source, (str, Path)) and Path(source).suffix == ".json":
         return ModelSpec.load(Path(source))
     recipe = ModelConfig(name=str(source)) if source in available() else as_recipe(source)
+    ready = shipped_spec(recipe)
+    if ready is not None:
+        return ready
     path = _kept_as(recipe)
     if path is not None and path.is_file():
         try:
