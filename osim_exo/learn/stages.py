@@ -192,7 +192,7 @@ def claim(chain: Chain, out: str | Path) -> Path:
             "Nothing was changed. Name another with --out."
         )
     settings = chain.model_dump(mode="json")
-    content = {"chain": settings, "provenance": provenance(settings, seed=chain.seed)}
+    content = {"chain": settings, "provenance": provenance(seed=chain.seed)}
     write_json(folder / CHAIN, content)
     return folder
 

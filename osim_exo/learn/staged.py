@@ -1,0 +1,257 @@
+"""The staged protocol: three arms that a comparison may trust, because they trained equally long.
+
+The human learns to walk, adapts to the worn device without torque, then a device learns to help
+that human while it stands still in its learning, and at last both learn. Beside that the worn human
+goes on without torque, and the human without device goes on, for as many steps: more training alone
+makes a gait cheaper too (in this project's prototype by 2.8 % of the metabolic cost).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from osim_exo.config import Config
+from osim_exo.device import DeviceLimits
+from osim_exo.errors import InputError, MissingExtraError
+from osim_exo.files import writable_folder
+from osim_exo.learn.config import LearnConfig
+from osim_exo.learn.stages import (
+    Chain,
+    ChainResult,
+    Stage,
+    claim,
+    run_chain,
+    seed_folder,
+    steps_done,
+    with_seeds,
+)
+from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
+from osim_exo.models import HipExo, JointExo, ModelConfig
+from osim_exo.names import Condition
+from osim_exo.progress import SILENT, Progress, Step
+from osim_exo.provenance import cores
+
+ARMS: tuple[Condition, ...] = ("no_exo", "zero_torque", "assisted")
+"""Stages that are compared; a stage's name is its condition's."""
+
+WORN, EXO = "worn", "exo"
+"""Stages between: the human adapted to the worn device, and the device on that frozen human."""
+
+POLL_S = 2.0
+"""Time between two looks at what other processes have trained."""
+
+
+def real_hip() -> JointExo:
+    """A hip device as real as the model of it can be.
+
+    Its transport delay and bandwidth are those of control over a bus, a series elastic or strapped
+    drive and tissue together; they are choices of this project.
+    """
+    return HipExo(limits=DeviceLimits(delay_s=0.03, bandwidth_hz=8.0))
+
+
+class StagedConfig(Config):
+    """The staged protocol for a human that stages of its own have taught to walk."""
+
+    human: tuple[Stage, ...] = Field(min_length=1, description="stages without device, in order")
+    device: JointExo = Field(default_factory=real_hip, description="the worn device")
+    senses: ExoSenses = Field(default=ExoSenses(), description="what the device measures")
+    angle_noise: float = Field(
+        default=0.01, ge=0.0, le=0.5, description="of the device's angle sensors, rad"
+    )
+    rate_noise: float = Field(
+        default=0.1, ge=0.0, le=5.0, description="of the device's rate sensors, rad/s"
+    )
+    worn_steps: int = Field(default=1_500_000, ge=1, description="adapting to the worn device")
+    exo_steps: int = Field(default=1_500_000, ge=1, description="device against the frozen human")
+    both_steps: int = Field(default=2_500_000, ge=1, description="human and device together")
+
+    @model_validator(mode="after")
+    def _human_alone(self) -> Self:
+        names = {*ARMS, WORN, EXO} & {stage.name for stage in self.human}
+        if names:
+            raise ValueError(f"stages of the protocol have these names: {', '.join(sorted(names))}")
+        for stage in self.human:
+            if stage.task.condition != "no_exo":
+                raise ValueError(
+                    f"stage {stage.name} of the human has condition {stage.task.condition}; the "
+                    "device is put on by the protocol. Use no_exo"
+                )
+        if self.human[-1].learn.stop is not None:
+            raise ValueError(
+                f"stage {self.human[-1].name} stops early (learn.stop), but arms that are compared "
+                "have equal budgets; leave it out"
+            )
+        return self
+
+    @property
+    def walker(self) -> Stage:
+        """The stage that gives the human its gait."""
+        return self.human[-1]
+
+
+def stages(config: StagedConfig) -> tuple[Stage, ...]:
+    """All stages of the protocol; the arms have equal budgets.
+
+    Parameters
+    ----------
+    config : StagedConfig
+    """
+    last = Path(config.walker.name)
+    worn, exo = Path(WORN), Path(EXO)
+    taught = worn / "policy" / "human"
+    adapt, own, both = (
+        _whole(config, steps) for steps in (config.worn_steps, config.exo_steps, config.both_steps)
+    )
+    return (
+        *config.human,
+        _stage(config, WORN, "zero_torque", adapt, (last,)),
+        _stage(config, EXO, "assisted", own, (), learner="exo", human_policy=taught),
+        _stage(config, "assisted", "assisted", both, (worn, exo), learner="both"),
+        _stage(config, "zero_torque", "zero_torque", own + both, (worn,)),
+        _stage(config, "no_exo", "no_exo", adapt + own + both, (last,)),
+    )
+
+
+def _stage(
+    config: StagedConfig,
+    name: str,
+    condition: Condition,
+    steps: int,
+    start_from: tuple[Path, ...],
+    **task: Any,
+) -> Stage:
+    """A stage as the human's last one, with another condition."""
+    before = config.walker.task
+    if condition != "no_exo":
+        task["model"] = before.model.changed(exo=config.device)
+    if condition == "assisted":
+        task["senses"] = config.senses
+        task["randomisation"] = before.randomisation.changed(
+            sensor_angle_noise=config.angle_noise, sensor_rate_noise=config.rate_noise
+        )
+    learn = config.walker.learn.changed(steps=steps, start_from=start_from)
+    return Stage(name=name, task=before.changed(condition=condition, **task), learn=learn)
+
+
+def _whole(config: StagedConfig, steps: int) -> int:
+    """Steps of whole iterations, so that sums of stages are equal, not nearly so."""
+    learn = config.walker.learn
+    per = learn.n_env * learn.ppo.horizon
+    return -(-steps // per) * per
+
+
+def human_stages(model: ModelConfig, commands: Commands) -> tuple[Stage, ...]:
+    """Two stages of a human alone: learn to walk, then economise.
+
+    Parameters
+    ----------
+    model : without device
+    commands : speeds and slopes
+    """
+    task = TaskConfig(model=model, commands=commands)
+    economic = task.changed(walk=task.walk.changed(effort=-20.0))
+    return (
+        Stage(name="walk", task=task, learn=LearnConfig(steps=3_000_000)),
+        Stage(
+            name="economise",
+            task=economic,
+            learn=LearnConfig(steps=2_000_000, start_from=(Path("walk"),)),
+        ),
+    )
+
+
+def run_seeds(
+    chains: Sequence[Chain],
+    out: str | Path,
+    *,
+    jobs: int | None = None,
+    progress: Progress = SILENT,
+) -> tuple[ChainResult, ...]:
+    """Run chains of several seeds as parallel processes, or go on with them.
+
+    Parameters
+    ----------
+    chains : of different seeds
+    out : folder; each chain gets ``out/seed_<seed>``
+    jobs : processes at a time, each on one thread; by default one per core
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        A folder holds something else, or `jobs` is less than 1.
+    KeyboardInterrupt
+        What was learned up to the last checkpoints is kept.
+    """
+    if jobs is not None and jobs < 1:
+        raise InputError(f"{jobs} jobs were given; at least 1 is needed.")
+    twice = [c.seed for c in chains if sum(o.seed == c.seed for o in chains) > 1]
+    if twice:
+        raise InputError(f"The seed {twice[0]} was given twice.")
+    writable_folder(out)
+    folders = [claim(chain, seed_folder(out, chain.seed)) for chain in chains]
+    n_job = min(jobs or cores(), len(chains))
+    if n_job == 1:
+        return tuple(run_chain(c, f, progress=progress) for c, f in zip(chains, folders))
+    try:
+        from joblib import Parallel, delayed
+    except ImportError as error:
+        raise MissingExtraError("joblib", "learn") from error
+    total = sum(chain.steps for chain in chains)
+    tasks = (delayed(run_chain)(c, f) for c, f in zip(chains, folders))
+    with (
+        progress.step(f"Training {len(chains)} seeds", total, "steps") as step,
+        _watched(lambda: _tell(step, chains, folders)),
+        _one_thread_each(),
+    ):
+        results = Parallel(n_jobs=n_job)(tasks)
+        _tell(step, chains, folders)
+    return tuple(results)
+
+
+def _one_thread_each() -> AbstractContextManager[Any]:
+    """Keep joblib's own processes to one thread; a backend chosen outside is left as it is."""
+    from joblib import parallel_config
+    from joblib.parallel import get_active_backend
+
+    backend, _ = get_active_backend()
+    if not backend.supports_inner_max_num_threads:
+        return nullcontext()
+    return parallel_config(backend="loky", inner_max_num_threads=1)
+
+
+def _tell(step: Step, chains: Sequence[Chain], folders: Sequence[Path]) -> None:
+    """Say how far all chains are, from what they have written."""
+    found = [steps_done(chain, folder) for chain, folder in zip(chains, folders)]
+    where = ", ".join(f"{chain.seed} {stage}" for chain, (_, stage) in zip(chains, found))
+    step.update(sum(done for done, _ in found), seeds=where)
+
+
+@contextmanager
+def _watched(look: Callable[[], None]) -> Iterator[None]:
+    """Call `look` now and then from another thread."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(POLL_S):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def staged_chains(config: StagedConfig, seeds: int) -> tuple[Chain, ...]:
+    """One chain of the protocol per seed."""
+    return with_seeds(stages(config), seeds)
