@@ -74,6 +74,12 @@ class RunStudy(Command):
     jobs: int | None = None
     """conditions at a time; by default all cores"""
 
+    backend: Literal["loky", "dask", "ray"] = "loky"
+    """where they run: processes here, or a Dask or Ray cluster, started here if none is named"""
+
+    address: str | None = None
+    """of a cluster that runs already, as tcp://host:8786 (Dask) or auto (Ray)"""
+
     json: JsonTarget = None
 
     def run(self, progress: Progress) -> int:
@@ -88,6 +94,8 @@ class RunStudy(Command):
             controllers=self.controller or None,
             fresh=self.fresh,
             jobs=self.jobs,
+            backend=self.backend,
+            address=self.address,
             progress=progress,
         )
         if self.json is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osim_exo.baseline.config import StrideTime
-from osim_exo.errors import BaselineError, InputError, MissingExtraError
+from osim_exo.errors import BaselineError, InputError
 from osim_exo.files import MARKER, claim_output, write_json
+from osim_exo.parallel import Backend, each, placed
 from osim_exo.progress import SILENT, Progress
 from osim_exo.provenance import config_hash, cores, provenance
 from osim_exo.results import write_results
@@ -55,6 +56,8 @@ def run(
     controllers: Sequence[Controller] | None = None,
     fresh: bool = False,
     jobs: int | None = None,
+    backend: Backend | None = None,
+    address: str | None = None,
     progress: Progress = SILENT,
 ) -> StudyResult:
     """Run a study, or go on with it where it stopped.
@@ -70,8 +73,9 @@ def run(
     subjects : number of virtual subjects, instead of the study's
     controllers : instead of the study's
     fresh : solve the no-exo baseline from nothing instead of loading it from the library
-    jobs : conditions at a time; all cores by default. Where they run is chosen outside, with
-        ``joblib.parallel_config``; other machines must see `out`.
+    jobs : conditions at a time; all cores by default
+    backend, address : where they run; see `osim_exo.parallel.placed`. Other machines must see
+        `out`.
     progress : Progress
 
     Returns
@@ -104,10 +108,18 @@ def run(
     record = _Record(folder, marker, config)
     conditions.remove_unfinished(folder)
     tasks = [task for group in groups for task in group]
-    with progress.step(f"Study {config.name}", total=len(tasks), unit="conditions") as step:
+    at_once = jobs or cores()
+    with (
+        placed(backend, at_once, address),
+        progress.step(f"Study {config.name}", total=len(tasks), unit="conditions") as step,
+    ):
         for group in groups:
             ready = [task for task in group if record.is_ready(task)]
-            for outcome in _settle_all(config, folder, ready, fresh, jobs or cores(), progress):
+            here = len(ready) < 2 or (at_once == 1 and backend in (None, "loky"))
+            calls = [(config, folder, task, fresh) for task in ready]
+            # One condition at a time runs here, with its own progress.
+            found = (settle(*c, progress) for c in calls) if here else each(settle, calls, at_once)
+            for outcome in found:
                 record.add(outcome)
                 step.update(record.count, last=f"{outcome.name} {outcome.state}")
                 if outcome.state == "failed":
@@ -128,27 +140,6 @@ def _changed(
     if controllers:
         config = config.changed(controllers=tuple(controllers))
     return config
-
-
-def _settle_all(
-    config: StudyConfig,
-    folder: Path,
-    tasks: Sequence[Task],
-    fresh: bool,
-    jobs: int,
-    progress: Progress,
-) -> Iterator[Outcome]:
-    """Outcomes as they come; one condition at a time runs here, with its own progress."""
-    if jobs == 1 or len(tasks) < 2:
-        for task in tasks:
-            yield settle(config, folder, task, fresh, progress)
-        return
-    try:
-        from joblib import Parallel, delayed
-    except ImportError as error:
-        raise MissingExtraError("joblib", "sim") from error
-    pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from pool(delayed(settle)(config, folder, task, fresh) for task in tasks)
 
 
 class _Record:
