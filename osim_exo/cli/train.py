@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from osim_exo.cli import train_staged
 from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
 from osim_exo.errors import InputError, MissingExtraError
 from osim_exo.files import read_json
@@ -85,6 +86,15 @@ class Train(Command):
     tensorboard: bool = False
     """write event files too"""
 
+    staged: bool = False
+    """the whole chain: human, worn device, exo, both, and controls with as much training"""
+
+    seeds: int | None = None
+    """with --staged: chains with seeds 0, 1, ...; by default 1"""
+
+    jobs: int | None = None
+    """with --staged: processes at a time; by default one per core"""
+
     config: Path | None = None
     """settings (.json) to begin with, as a run's config.json; other options change them"""
 
@@ -101,6 +111,12 @@ class Train(Command):
             raise MissingExtraError(str(error.name), "learn") from error
         if self.resume:
             self._refuse_settings()
+        stages = self.staged or (self.resume and train_staged.holds_chains(self.out))
+        if stages:
+            return train_staged.run(self, progress)
+        if self.seeds is not None or self.jobs is not None:
+            raise InputError("--seeds and --jobs go with --staged; a single run has --seed.")
+        if self.resume:
             result = learning.resume(self.out, progress=progress)
         else:
             result = learning.train(self.settings(), self.out, progress=progress)
@@ -119,7 +135,7 @@ class Train(Command):
         )
 
     def _refuse_settings(self) -> None:
-        free = {"out", "resume", "json"}
+        free = {"out", "resume", "json", "staged", "jobs"}
         given = [
             f"--{field.name.replace('_', '-')}"
             for field in fields(self)
