@@ -36,7 +36,7 @@ BELOW = {
     "ground": set(),
     "io": set(),
     "models": set(),
-    "control": set(),
+    "control": {"policy"},
     "analysis": set(),
     "deploy": {"control", "policy"},
     "compiler": {"models", "analysis"},

@@ -2,6 +2,7 @@
 
 from osim_exo.control.base import Controller, Signals, ZeroTorque
 from osim_exo.control.feedback import DelayedOutputFeedback, FeedbackSettings
+from osim_exo.control.learned import LearnedController
 from osim_exo.control.phase import HeelStrikePhase, PeakFlexionPhase, PhaseSettings
 from osim_exo.control.profiles import Lobe, Playback, Profile, Spline, SplineProfile, TorqueTable
 
@@ -10,6 +11,7 @@ __all__ = [
     "DelayedOutputFeedback",
     "FeedbackSettings",
     "HeelStrikePhase",
+    "LearnedController",
     "Lobe",
     "PeakFlexionPhase",
     "PhaseSettings",

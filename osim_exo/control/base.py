@@ -12,6 +12,9 @@ from osim_exo.errors import InputError
 
 Array = npt.NDArray[np.float64]
 
+OPTIONAL = ("phase", "thigh_angle", "thigh_rate", "torque")
+"""Signals that not every device measures."""
+
 
 @dataclass(frozen=True)
 class Signals:
@@ -25,19 +28,25 @@ class Signals:
     phase : (n_env, 2) array or None
         Gait phase of each side, 0 at its own heel strike to 1 at the next; NaN where it is
         unknown. None if nothing measures it: controllers that need it then estimate it.
+    thigh_angle : (n_env, 2) array, rad to gravity, forward (flexion) positive; None: not measured
+    thigh_rate : (n_env, 2) array, rad/s, what a gyroscope on the thigh reads; None: not measured
+    torque : (n_env, 2) array, Nm, that the device delivers now; None: not measured
     """
 
     time: Array
     hip_angle: Array
     hip_speed: Array
     phase: Array | None = None
+    thigh_angle: Array | None = None
+    thigh_rate: Array | None = None
+    torque: Array | None = None
 
     def __post_init__(self) -> None:
         time = np.atleast_1d(np.asarray(self.time, dtype=float))
         object.__setattr__(self, "time", time)
-        for name in ("hip_angle", "hip_speed", "phase"):
+        for name in ("hip_angle", "hip_speed", *OPTIONAL):
             values = getattr(self, name)
-            if name == "phase" and values is None:
+            if name in OPTIONAL and values is None:
                 continue
             array = np.asarray(values, dtype=float)
             if array.shape != (time.size, 2):

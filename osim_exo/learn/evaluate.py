@@ -7,9 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from osim_exo.config import Config
+from osim_exo.control import (
+    Controller,
+    DelayedOutputFeedback,
+    LearnedController,
+    Playback,
+    Spline,
+    ZeroTorque,
+)
 from osim_exo.errors import InputError
 from osim_exo.learn.tasks import START_ACTIVATION, frozen_policies, strides_of
 from osim_exo.learn.tasks.config import CommandPoint, Commands, TaskConfig
@@ -25,6 +34,8 @@ from osim_exo.physics.compiled.source import model_spec
 from osim_exo.physics.pool import PhysicsPool
 from osim_exo.progress import SILENT, Progress
 from osim_exo.trial import Trial
+
+Array = npt.NDArray[np.float64]
 
 
 class Evaluation(Config):
@@ -81,6 +92,20 @@ class Evaluation(Config):
 
 
 @dataclass(frozen=True)
+class Torques:
+    """Commanded exo torque at every control step, from the start on.
+
+    Attributes
+    ----------
+    command : (n_time, n_run, 2) array, Nm; the controller's
+    advice : (n_time, n_run, 2) array, Nm, or None; of the frozen exo policy in the same states
+    """
+
+    command: Array
+    advice: Array | None
+
+
+@dataclass(frozen=True)
 class Walked:
     """What the walks of an evaluation gave.
 
@@ -90,12 +115,14 @@ class Walked:
     fell_at : per run, s since its start; None where it did not fall
     duration : that was asked for, s
     tracking : by coordinate, how near to the reference; only for tasks that imitate
+    torques : what was commanded; only where a controller drove the device
     """
 
     trials: tuple[Trial, ...]
     fell_at: tuple[float | None, ...]
     duration: float
     tracking: Mapping[str, Tracked] = field(default_factory=dict)
+    torques: Torques | None = None
 
     @property
     def falls(self) -> int:
@@ -115,6 +142,7 @@ def evaluate(
     frozen: Mapping[str, Actor] | None = None,
     progress: Progress = SILENT,
     name: str = "",
+    controller: Controller | None = None,
     **facts: Any,
 ) -> Walked:
     """Walk with a policy, and record.
@@ -128,6 +156,8 @@ def evaluate(
     frozen : policies of the other parts, as for `osim_exo.learn.tasks.make`
     progress : Progress
     name : of the trials; made of condition and speed if not given
+    controller : drives the device every ``record_dt`` in place of the exo's policy; where that one
+        is frozen, it is asked what it would command in the same states, see `Walked.torques`
     facts : further fields of the trials' `TrialInfo`, as ``seed`` and ``subject``
 
     Returns
@@ -154,7 +184,8 @@ def evaluate(
     try:
         strides = None if settings.standing else strides_of(task, physics.names)
         followed = strides if config.kind == "imitate" else None
-        walker = Walker(task, physics, trunk[0] if trunk else 1.0, followed, others)
+        force = trunk[0] if trunk else 1.0
+        walker = Walker(task, physics, force, followed, others, controller)
         _check_policy(walker, policy)
         track, fell_at = _walk(task, settings, physics, walker, policy, strides, progress)
     finally:
@@ -162,10 +193,32 @@ def evaluate(
     label = name or f"{config.condition} {settings.speed:g} m/s"
     slope = config.model.changed(slope_deg=settings.first_slope_deg)
     spans = [_span(settings, time, len(track.speeds)) for time in fell_at]
+    if controller is not None:
+        facts = {**_driven_by(controller), **facts}
     told = [_facts(task, settings, k, t, label, facts) for k, t in enumerate(fell_at)]
     found = trials(slope, track, spans, settings.record_dt, told)
     near = tracking(track, config.control_dt, settings.settle, fell_at) if track.followed else {}
-    return Walked(tuple(found), tuple(fell_at), settings.duration, near)
+    torques = None
+    if controller is not None:
+        advice = np.array(track.advised) if track.advised else None
+        torques = Torques(np.array(track.commanded), advice)
+    return Walked(tuple(found), tuple(fell_at), settings.duration, near, torques)
+
+
+CONTROLLERS: dict[type[object], str] = {
+    ZeroTorque: "none",
+    Spline: "spline",
+    Playback: "playback",
+    DelayedOutputFeedback: "delayed_output_feedback",
+    LearnedController: "learned",
+}
+"""What a trial calls its controller."""
+
+
+def _driven_by(controller: Controller) -> dict[str, str]:
+    """Condition and controller of trials."""
+    own = CONTROLLERS.get(type(controller), type(controller).__name__)
+    return {"condition": "zero_torque" if own == "none" else "assisted", "controller": own}
 
 
 def _check_task(config: TaskConfig, settings: Evaluation) -> None:
@@ -285,7 +338,10 @@ def _walk(
             seen = walker.observe(reading)
             action = none if policy is None else policy(seen)
             excitations, torque, others = walker.controls(action, reading)
-            for _ in range(hold):
+            track.order(torque, walker.advice)
+            for part in range(hold):
+                if part:
+                    torque = walker.device_torque(torque)
                 track.add(physics, excitations, others)
                 physics.step(excitations, torque, others)
             reading = Reading.of(physics)

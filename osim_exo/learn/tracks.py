@@ -40,6 +40,7 @@ class Track:
     coordinates, speeds, activations, exo_torque : states every `record_dt`; rad, m, s, Nm
     excitations, others : controls that were held from then on
     followed : every control step, coordinates and those of the reference, after the step
+    commanded, advised : every control step, Nm; exo torque, and what a policy advised beside it
     """
 
     names: PhysicsNames
@@ -50,6 +51,8 @@ class Track:
     excitations: list[Array] = field(default_factory=list)
     others: list[Array] = field(default_factory=list)
     followed: list[tuple[Array, Array]] = field(default_factory=list)
+    commanded: list[Array] = field(default_factory=list)
+    advised: list[Array] = field(default_factory=list)
 
     def add(self, physics: Physics, excitations: Array, others: Array) -> None:
         """Record the present state, and the controls that come now."""
@@ -59,6 +62,12 @@ class Track:
         self.exo_torque.append(physics.exo_torque)
         self.excitations.append(excitations)
         self.others.append(others)
+
+    def order(self, commanded: Array, advised: Array | None) -> None:
+        """Record the exo torque of a control step, and what was advised."""
+        self.commanded.append(commanded)
+        if advised is not None:
+            self.advised.append(advised)
 
 
 def tracking(
@@ -113,7 +122,7 @@ def trials(
     rows = {
         key: np.array(values)
         for key, values in vars(track).items()
-        if key not in ("names", "followed")
+        if key not in ("names", "followed", "commanded", "advised")
     }
     names = track.names
     found = []

@@ -12,11 +12,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from osim_exo.control import Controller
 from osim_exo.errors import InputError
 from osim_exo.learn.synergies import basis
 from osim_exo.learn.tasks.commands import CommandSource
 from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.tasks.drive import ExoDrive, HumanDrive
+from osim_exo.learn.tasks.onboard import Onboard
 from osim_exo.learn.tasks.senses import ExoSensors, HumanSenses, Reading
 from osim_exo.learn.tasks.strides import FORWARD, Posture, Strides
 from osim_exo.physics.base import Physics
@@ -53,9 +55,13 @@ class Walker:
     trunk_torque : of the trunk's actuator at full control, Nm
     strides : reference whose phase is observed; for imitation
     frozen : policies by part, ``human`` or ``exo``, that act but are not learned
+    controller : drives the device in place of a policy; a frozen ``exo`` then only advises
 
     Attributes
     ----------
+    advice : (n_env, n_exo) array or None
+        Nm; what the frozen ``exo`` would have commanded in the last control step, where a
+        controller drives the device.
     learned : parts whose actions come from outside, in their order
     commands : CommandSource
     mean_speed : (n_env,) array, m/s; forward, low-passed
@@ -69,11 +75,17 @@ class Walker:
         trunk_torque: float,
         strides: Strides | None = None,
         frozen: Mapping[str, Actor] | None = None,
+        controller: Controller | None = None,
     ) -> None:
         names, n, dt = physics.names, physics.n_env, config.control_dt
         self._config, self._physics, self._dt = config, physics, dt
         self._strides, self._frozen = strides, dict(frozen or {})
-        parts = ("human", "exo") if config.condition == "assisted" else ("human",)
+        self._onboard = None if controller is None else Onboard(physics, controller)
+        self.advice: Array | None = None
+        assisted = config.condition == "assisted"
+        # Beside a controller, the exo's policy is there only if it is to advise.
+        has_exo = assisted and (controller is None or "exo" in self._frozen)
+        parts = ("human", "exo") if has_exo else ("human",)
         self.learned = tuple(part for part in parts if part not in self._frozen)
         groups = basis(config.synergies.number, config.starts.gaits) if config.synergies else None
         self._senses = HumanSenses(names, physics.standing_height, strides is not None)
@@ -158,6 +170,8 @@ class Walker:
         self.mean_speed[rows], self.phase[rows] = mean_speed, phase
         if self.exo is not None:
             self.exo.begin(rows, self.exo.measure(reading))
+        if self._onboard is not None:
+            self._onboard.begin(rows)
 
     def observe(self, reading: Reading, rows: Rows | slice = slice(None)) -> Float32:
         """What the learned parts observe, a new (n_row, n_observation) array.
@@ -203,7 +217,20 @@ class Walker:
         torque = np.zeros(reading.exo_torque.shape)
         if self.exo is not None:
             torque = self._exo_drive(outputs["exo"])
+        if self._onboard is not None:
+            self.advice = torque if self.exo is not None else None
+            torque = self._onboard.torque()
         return excitations, torque, others
+
+    def device_torque(self, commanded: Array) -> Array:
+        """Commanded exo torque now, within a control step, (n_env, n_exo) array, Nm.
+
+        Parameters
+        ----------
+        commanded : of the last call; a policy's holds over its control step, a controller acts in
+            every step of the physics
+        """
+        return commanded if self._onboard is None else self._onboard.torque()
 
     def advance(
         self, reading: Reading, random: np.random.Generator, measured: Array | None = None
