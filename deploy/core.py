@@ -191,6 +191,9 @@ class ControlCore:
             time=np.array([reading.time]),
             hip_angle=np.array([reading.angle]),
             hip_speed=np.array([reading.speed]),
+            thigh_angle=np.array([reading.thigh]),
+            thigh_rate=np.array([reading.gyro]),
+            torque=np.array([reading.torque]),
         )
         try:
             torque = self.controller(signals)

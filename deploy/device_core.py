@@ -7,6 +7,7 @@ the same bytes and the same torque, which a test compares. The virtual exo runs 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydantic import Field
 
@@ -19,6 +20,7 @@ from osim_exo.deploy.packets import (
     Decoder,
     DeviceFacts,
     DeviceState,
+    Enable,
     Fault,
     Flag,
     Hello,
@@ -32,7 +34,7 @@ from osim_exo.deploy.packets import (
 )
 from osim_exo.deploy.sequence import SequenceWindow
 
-VERSION = (1, 0, 0)
+VERSION = (2, 0, 0)
 """Version of this firmware: major, minor, patch."""
 
 OUT_LIMIT = 1024
@@ -72,11 +74,22 @@ class Measurement:
 
     angle_urad: Whole = (0, 0)
     speed_urad_per_s: Whole = (0, 0)
+    thigh_urad: Whole = (0, 0)
     gyro_urad_per_s: Whole = (0, 0)
     torque_mnm: Whole = (0, 0)
     temperature_decidegc: Whole = (250, 250)
     battery_mv: int = 24_000
     flags: int = 0
+
+
+class OwnController(Protocol):
+    """A controller on the device itself."""
+
+    crc: int
+    """CRC-32 of its constants."""
+
+    def __call__(self, now_us: int, seen: Measurement, given_mnm: Whole) -> Whole:
+        """Torque that it wants (0.001 Nm), while the drives are asked for `given_mnm`."""
 
 
 class DeviceCore:
@@ -85,10 +98,16 @@ class DeviceCore:
     Parameters
     ----------
     settings : FirmwareSettings
+    controller : of the device's own, for commands that let it act; optional
     """
 
-    def __init__(self, settings: FirmwareSettings | None = None) -> None:
+    def __init__(
+        self, settings: FirmwareSettings | None = None, controller: OwnController | None = None
+    ) -> None:
         self.settings = settings or FirmwareSettings()
+        self._controller = controller
+        self._by_itself = False
+        self._allowed: Whole = (0, 0)
         self.state = DeviceState.IDLE
         self.torque_mnm: Whole = (0, 0)
         self.watchdog_trips = 0
@@ -134,6 +153,9 @@ class DeviceCore:
                 self.watchdog_trips += 1
                 self._fail(int(Flag.WATCHDOG), silence, now_us)
         if self.state == DeviceState.ENABLED:
+            if self._by_itself and self._controller is not None:
+                wanted = self._controller(now_us, seen, self.torque_mnm)
+                self._target = _clipped(wanted, self._allowed)
             right = self._bounded(0, seen)
             left = self._bounded(1, seen)
             self._limited = (right, left) != self._target
@@ -148,6 +170,7 @@ class DeviceCore:
         body = Sensors(
             *seen.angle_urad,
             *seen.speed_urad_per_s,
+            *seen.thigh_urad,
             *seen.gyro_urad_per_s,
             *seen.torque_mnm,
             *seen.temperature_decidegc,
@@ -204,6 +227,7 @@ class DeviceCore:
                 s.max_torque_mnm,
                 s.rate_limit_mnm_per_s,
                 s.power_limit_mw,
+                0 if self._controller is None else self._controller.crc,
             ),
             now_us,
         )
@@ -212,15 +236,17 @@ class DeviceCore:
         self._command_sequence, self._commanded_at = sequence, now_us
         if self.state not in (DeviceState.IDLE, DeviceState.ENABLED):
             return
-        if command.enable != 1:
+        by_itself = command.enable == Enable.BY_ITSELF and self._controller is not None
+        if command.enable != Enable.COMMANDED and not by_itself:
             self._switch_off(DeviceState.IDLE)
             return
-        self.state = DeviceState.ENABLED
+        self.state, self._by_itself = DeviceState.ENABLED, by_itself
         cap = self.settings.max_torque_mnm
-        self._target = (
-            min(max(command.torque_r_mnm, -cap), cap),
-            min(max(command.torque_l_mnm, -cap), cap),
-        )
+        given = _clipped((command.torque_r_mnm, command.torque_l_mnm), (cap, cap))
+        if by_itself:
+            self._allowed = max(given[0], 0), max(given[1], 0)
+        else:
+            self._target = given
 
     def _bounded(self, side: int, seen: Measurement) -> int:
         """Torque of one side within the rate limit and, above all, the bounds of this instant."""
@@ -248,7 +274,7 @@ class DeviceCore:
     def _switch_off(self, state: DeviceState) -> None:
         """Torque off at once; an ESTOP stays until power goes off."""
         self._target = self.torque_mnm = (0, 0)
-        self._limited = False
+        self._limited = self._by_itself = False
         if self.state != DeviceState.ESTOP:
             self.state = state
 
@@ -267,6 +293,12 @@ class DeviceCore:
         data = encode(Packet(self._sequence, now_us, body))
         if len(self._out) + len(data) <= OUT_LIMIT:
             self._out += data
+
+
+def _clipped(values: Whole, bounds: Whole) -> Whole:
+    """Each value with at most the magnitude of its bound."""
+    right, left = bounds
+    return min(max(values[0], -right), right), min(max(values[1], -left), left)
 
 
 def _faded(cap: int, room: int, taper: int) -> int:

@@ -110,7 +110,8 @@ class Reading:
     Attributes
     ----------
     time : device's clock, s
-    angle, speed, gyro : rad, rad/s, rad/s
+    angle, speed : of the hips, rad, rad/s
+    gyro, thigh : rate of the thighs and their angle to gravity, rad/s, rad
     torque : measured, Nm
     """
 
@@ -118,6 +119,7 @@ class Reading:
     angle: tuple[float, float]
     speed: tuple[float, float]
     gyro: tuple[float, float]
+    thigh: tuple[float, float]
     torque: tuple[float, float]
 
     @classmethod
@@ -128,6 +130,7 @@ class Reading:
             (s.hip_angle_r_urad * MICRO, s.hip_angle_l_urad * MICRO),
             (s.hip_speed_r_urad_per_s * MICRO, s.hip_speed_l_urad_per_s * MICRO),
             (s.thigh_gyro_r_urad_per_s * MICRO, s.thigh_gyro_l_urad_per_s * MICRO),
+            (s.thigh_angle_r_urad * MICRO, s.thigh_angle_l_urad * MICRO),
             (s.torque_r_mnm * MILLI, s.torque_l_mnm * MILLI),
         )
 
@@ -215,6 +218,7 @@ class SampleMonitor:
             _within(reading.angle, t.angle_range)
             and _within(reading.speed, t.speed_range)
             and _within(reading.gyro, t.gyro_range)
+            and _within(reading.thigh, t.angle_range)
         )
         found = FaultCode(0) if inside else FaultCode.OUT_OF_RANGE
         if not abs(reading.angle[0] - reading.angle[1]) <= t.left_right_angle:
@@ -228,12 +232,14 @@ class SampleMonitor:
             _within(_difference(reading.angle, before.angle), t.angle_rate * step)
             and _within(_difference(reading.speed, before.speed), t.speed_rate * step)
             and _within(_difference(reading.gyro, before.gyro), t.speed_rate * step)
+            and _within(_difference(reading.thigh, before.thigh), t.angle_rate * step)
         ):
             found |= FaultCode.RATE_SPIKE
         same = (
             reading.angle == before.angle
             and reading.speed == before.speed
             and reading.gyro == before.gyro
+            and reading.thigh == before.thigh
         )
         frozen = self._frozen.held(same, reading.time)
         for side in (0, 1):

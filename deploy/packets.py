@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from osim_exo.errors import InputError, MissingExtraError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Version in every packet; a receiver refuses any other."""
 
 HEADER = struct.Struct("<BBHIQ")
@@ -56,6 +56,14 @@ class Flag(IntFlag):
     DRIVE_FAULT = 256
 
 
+class Enable(IntEnum):
+    """What a torque command lets the device do."""
+
+    OFF = 0
+    COMMANDED = 1
+    BY_ITSELF = 2
+
+
 class StopReason(IntEnum):
     """Why the host stops the device: at the end, or in an emergency that stays latched."""
 
@@ -75,7 +83,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """Device to host: the answer to `Hello`."""
+    """Device to host: the answer to `Hello`.
+
+    ``controller_crc`` is the CRC-32 of the constants of the controller on the device, 0 without one.
+    """
 
     session: int
     firmware_major: int
@@ -88,9 +99,10 @@ class DeviceFacts:
     max_torque_mnm: int
     rate_limit_mnm_per_s: int
     power_limit_mw: int
+    controller_crc: int
 
     KIND: ClassVar[int] = 2
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<I4B6I")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<I4B7I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,8 @@ class Sensors:
     hip_angle_l_urad: int
     hip_speed_r_urad_per_s: int
     hip_speed_l_urad_per_s: int
+    thigh_angle_r_urad: int
+    thigh_angle_l_urad: int
     thigh_gyro_r_urad_per_s: int
     thigh_gyro_l_urad_per_s: int
     torque_r_mnm: int
@@ -113,14 +127,16 @@ class Sensors:
     state: int
 
     KIND: ClassVar[int] = 3
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<8i2h2HIB")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<10i2h2HIB")
 
 
 @dataclass(frozen=True, slots=True)
 class TorqueCommand:
     """Host to device, every period: the torque to give, and the sample it was computed from.
 
-    With ``enable`` 0 the device gives no torque; the packet then is the host's heartbeat.
+    ``enable`` is one of `Enable`. With `Enable.OFF` the packet is the host's heartbeat; with
+    `Enable.BY_ITSELF` the torques are the largest magnitudes that the device's own controller may
+    give.
     """
 
     session: int

@@ -19,7 +19,7 @@ from osim_exo.deploy.settings import RunSettings
 from osim_exo.deploy.states import ENABLED, Request, State
 from osim_exo.deploy.timing import Clock, Histogram, SystemClock, Ticker
 
-FIRMWARE_MAJOR = 1
+FIRMWARE_MAJOR = 2
 """Firmware that this version knows; another major version is refused."""
 
 WATCHDOG_PERIODS = 3.0

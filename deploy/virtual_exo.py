@@ -40,6 +40,10 @@ class VirtualSettings(Config):
     gyro_bias: float = Field(default=0.01, ge=-1.0, le=1.0, description="rad/s")
     gyro_scale: float = Field(default=1.01, ge=0.5, le=2.0, description="measured over true")
     gyro_noise: float = Field(default=0.01, ge=0.0, le=1.0, description="standard dev., rad/s")
+    thigh_offset: float = Field(
+        default=0.0, ge=-0.5, le=0.5, description="of the thighs' angle: a cuff put on askew, rad"
+    )
+    thigh_noise: float = Field(default=0.003, ge=0.0, le=0.5, description="standard dev., rad")
     torque_noise: float = Field(default=0.05, ge=0.0, le=5.0, description="standard dev., Nm")
     ambient_c: float = Field(default=25.0, ge=-20.0, le=60.0, description="degrees Celsius")
     heating: float = Field(
@@ -182,15 +186,18 @@ class VirtualExo:
         step = s.encoder_step or 1e-6
         angle = [round(value / step) * step for value in pose.angle]
         speed, gyro, torque = list(pose.speed), list(pose.gyro), [0.0, 0.0]
+        thigh = [angle + s.thigh_offset for angle in pose.thigh]
         if with_noise:
             for i in (0, 1):
                 speed[i] += gauss(0.0, s.speed_noise)
                 gyro[i] = s.gyro_scale * gyro[i] + s.gyro_bias + gauss(0.0, s.gyro_noise)
+                thigh[i] += gauss(0.0, s.thigh_noise)
                 torque[i] = self._on_leg(i, pose) + gauss(0.0, s.torque_noise)
         volts = s.battery_v - s.battery_v_per_hour * time / 3600.0
         seen = Measurement(
             (_micro(angle[0]), _micro(angle[1])),
             (_micro(speed[0]), _micro(speed[1])),
+            (_micro(thigh[0]), _micro(thigh[1])),
             (_micro(gyro[0]), _micro(gyro[1])),
             (_whole(torque[0] * 1e3, I32), _whole(torque[1] * 1e3, I32)),
             (self._temperature(0), self._temperature(1)),

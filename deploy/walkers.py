@@ -19,11 +19,15 @@ TILT = "pelvis_tilt"
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Hip angle (rad), hip speed (rad/s) and rate of the thigh (rad/s); right, then left."""
+    """Hip angle and speed, and the thigh's rate and angle to gravity; right, then left.
+
+    Radians and rad/s; hip flexion and a thigh that points forward are positive.
+    """
 
     angle: Pair
     speed: Pair
     gyro: Pair
+    thigh: Pair
 
 
 class Walker(Protocol):
@@ -52,13 +56,16 @@ class SineWalker:
         turn, swing = self._rate * time, self._amplitude * math.cos(self._rate * time)
         fast = -self._amplitude * self._rate * math.sin(turn)
         speed = fast, -fast
-        return Pose((self._middle + swing, self._middle - swing), speed, speed)
+        # The trunk leans so far forward that the thighs swing about the vertical.
+        angle = self._middle + swing, self._middle - swing
+        return Pose(angle, speed, speed, (swing, -swing))
 
 
 class TrialWalker:
     """Plays a recorded walk; a trial of one stride is repeated, another is walked to and fro.
 
-    The thigh's rate is that of the hip and, where the trial has it, of the pelvis.
+    The thigh's angle and rate are those of the hip and, where the trial has it, of the pelvis; on a
+    slope the pelvis leans by the slope's angle more against gravity than against the ground.
 
     Parameters
     ----------
@@ -76,8 +83,12 @@ class TrialWalker:
         self._time: list[float] = (trial.time - trial.time[0]).tolist()
         angle = trial.coordinates.select(HIPS).values
         speed = _speeds(trial, HIPS)
-        tilt = _speeds(trial, (TILT,)) if TILT in trial.coordinates else np.zeros((len(angle), 1))
-        self._rows: list[list[float]] = np.hstack([angle, speed, speed + tilt]).tolist()
+        lean, rate = np.zeros((len(angle), 1)), np.zeros((len(angle), 1))
+        if TILT in trial.coordinates:
+            lean = trial.coordinates.select((TILT,)).values + math.radians(trial.info.slope_deg)
+            rate = _speeds(trial, (TILT,))
+        columns = [angle, speed, speed + rate, angle + lean]
+        self._rows: list[list[float]] = np.hstack(columns).tolist()
 
     def __call__(self, time: float) -> Pose:
         """Pose at `time`, s; linear between samples."""
@@ -94,7 +105,10 @@ class TrialWalker:
         row = [a + share * (b - a) for a, b in zip(self._rows[right - 1], self._rows[right])]
         sign = -1.0 if backward else 1.0
         return Pose(
-            (row[0], row[1]), (sign * row[2], sign * row[3]), (sign * row[4], sign * row[5])
+            (row[0], row[1]),
+            (sign * row[2], sign * row[3]),
+            (sign * row[4], sign * row[5]),
+            (row[6], row[7]),
         )
 
 

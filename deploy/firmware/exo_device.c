@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { VERSION_MAJOR = 1, VERSION_MINOR = 0, VERSION_PATCH = 0, N_JOINT = 2 };
+enum { VERSION_MAJOR = 2, VERSION_MINOR = 0, VERSION_PATCH = 0, N_JOINT = 2 };
 
 static const uint16_t BLOCKING = EXO_OVER_TEMPERATURE | EXO_ENCODER_FAULT | EXO_DRIVE_FAULT;
 
@@ -47,6 +47,7 @@ static void switch_off(struct exo_device *device, enum exo_state state)
         device->torque_mnm[side] = 0;
     }
     device->limited = false;
+    device->by_itself = false;
     if (device->state != EXO_ESTOP) {
         device->state = (uint8_t)state;
     }
@@ -62,7 +63,7 @@ static void fail(struct exo_device *device, uint16_t flag, int64_t detail, uint6
 static void greet(struct exo_device *device, const struct exo_packet *packet, uint64_t now_us)
 {
     const struct exo_settings *s = &device->settings;
-    uint8_t body[32];
+    uint8_t body[36];
     uint8_t *at = body;
     device->session = exo_get_u32(packet->body);
     device->window.started = false;
@@ -79,7 +80,8 @@ static void greet(struct exo_device *device, const struct exo_packet *packet, ui
     at = exo_put_u32(at, s->watchdog_us);
     at = exo_put_u32(at, s->max_torque_mnm);
     at = exo_put_u32(at, s->rate_limit_mnm_per_s);
-    exo_put_u32(at, s->power_limit_mw);
+    at = exo_put_u32(at, s->power_limit_mw);
+    exo_put_u32(at, device->controller_crc);
     send(device, EXO_DEVICE_FACTS, body, now_us);
 }
 
@@ -91,13 +93,22 @@ static void command(struct exo_device *device, const struct exo_packet *packet, 
     if (device->state != EXO_IDLE && device->state != EXO_ENABLED) {
         return;
     }
-    if (packet->body[12] != 1u) {
+    const uint8_t enable = packet->body[12];
+    const bool by_itself = enable == EXO_BY_ITSELF && device->controller != NULL;
+    if (enable != EXO_COMMANDED && !by_itself) {
         switch_off(device, EXO_IDLE);
         return;
     }
     device->state = EXO_ENABLED;
-    device->target_mnm[0] = (int32_t)clamp(exo_get_i32(packet->body + 4), -cap, cap);
-    device->target_mnm[1] = (int32_t)clamp(exo_get_i32(packet->body + 8), -cap, cap);
+    device->by_itself = by_itself;
+    for (int side = 0; side < N_JOINT; side++) {
+        const int32_t given = exo_get_i32(packet->body + 4 + 4 * side);
+        if (by_itself) {
+            device->allowed_mnm[side] = (int32_t)clamp(given, 0, cap);
+        } else {
+            device->target_mnm[side] = (int32_t)clamp(given, -cap, cap);
+        }
+    }
 }
 
 static void obey_in_session(struct exo_device *device, const struct exo_packet *packet,
@@ -129,13 +140,10 @@ static void obey(struct exo_device *device, const struct exo_packet *packet, uin
     }
 }
 
-/* Torque of one side within the rate limit and, above all, the bounds of this instant. */
-static int32_t bounded(const struct exo_device *device, int side,
-                       const struct exo_measurement *seen)
+int32_t exo_limit(const struct exo_settings *s, int32_t before_mnm, int32_t wanted_mnm,
+                  int32_t angle_urad, int32_t speed_urad_per_s)
 {
-    const struct exo_settings *s = &device->settings;
-    const int64_t angle = seen->angle_urad[side];
-    const int64_t signed_speed = seen->speed_urad_per_s[side];
+    const int64_t angle = angle_urad, signed_speed = speed_urad_per_s;
     const int64_t speed = signed_speed < 0 ? -signed_speed : signed_speed;
     int64_t cap = s->max_torque_mnm;
     if (speed > 0) {
@@ -145,15 +153,33 @@ static int32_t bounded(const struct exo_device *device, int side,
     const int64_t low = -faded(cap, angle - s->angle_low_urad, s->angle_taper_urad);
     const int64_t high = faded(cap, s->angle_high_urad - angle, s->angle_taper_urad);
     const int64_t step = (int64_t)s->rate_limit_mnm_per_s * s->tick_us / 1000000;
-    const int64_t before = device->torque_mnm[side];
-    const int64_t wanted = clamp(device->target_mnm[side], before - step, before + step);
-    return (int32_t)clamp(wanted, low, high);
+    const int64_t before = before_mnm;
+    return (int32_t)clamp(clamp(wanted_mnm, before - step, before + step), low, high);
+}
+
+/* The device's own controller sets the target, within what the host's last command allows. */
+static void act(struct exo_device *device, uint64_t now_us, const struct exo_measurement *seen)
+{
+    int32_t wanted[N_JOINT] = {0, 0};
+    device->controller(device->context, now_us, seen, device->torque_mnm, wanted);
+    for (int side = 0; side < N_JOINT; side++) {
+        const int64_t allowed = device->allowed_mnm[side];
+        device->target_mnm[side] = (int32_t)clamp(wanted[side], -allowed, allowed);
+    }
 }
 
 void exo_device_init(struct exo_device *device, const struct exo_settings *settings)
 {
     memset(device, 0, sizeof *device);
     device->settings = *settings;
+}
+
+void exo_device_attach(struct exo_device *device, exo_controller controller, void *context,
+                       uint32_t crc)
+{
+    device->controller = controller;
+    device->context = context;
+    device->controller_crc = crc;
 }
 
 void exo_device_receive(struct exo_device *device, const uint8_t *data, uint32_t length,
@@ -184,8 +210,13 @@ void exo_device_tick(struct exo_device *device, uint64_t now_us,
         }
     }
     if (device->state == EXO_ENABLED) {
+        if (device->by_itself) {
+            act(device, now_us, seen);
+        }
         for (int side = 0; side < N_JOINT; side++) {
-            device->torque_mnm[side] = bounded(device, side, seen);
+            device->torque_mnm[side] =
+                exo_limit(&device->settings, device->torque_mnm[side], device->target_mnm[side],
+                          seen->angle_urad[side], seen->speed_urad_per_s[side]);
         }
         device->limited = device->torque_mnm[0] != device->target_mnm[0]
                           || device->torque_mnm[1] != device->target_mnm[1];
@@ -213,8 +244,8 @@ void exo_device_sample(struct exo_device *device, uint64_t now_us,
     uint16_t flags = (uint16_t)(seen->flags | device->latched);
     flags |= device->state == EXO_ENABLED ? EXO_TORQUE_ON : 0;
     flags |= device->limited ? EXO_LIMITED : 0;
-    const int32_t *pairs[] = {seen->angle_urad, seen->speed_urad_per_s, seen->gyro_urad_per_s,
-                              seen->torque_mnm};
+    const int32_t *pairs[] = {seen->angle_urad, seen->speed_urad_per_s, seen->thigh_urad,
+                              seen->gyro_urad_per_s, seen->torque_mnm};
     for (unsigned k = 0; k < sizeof pairs / sizeof pairs[0]; k++) {
         at = exo_put_i32(exo_put_i32(at, pairs[k][0]), pairs[k][1]);
     }

@@ -44,6 +44,7 @@ struct exo_settings {
 struct exo_measurement {
     int32_t angle_urad[2];
     int32_t speed_urad_per_s[2];
+    int32_t thigh_urad[2]; /* to gravity */
     int32_t gyro_urad_per_s[2];
     int32_t torque_mnm[2];
     int16_t temperature_decidegc[2];
@@ -51,8 +52,18 @@ struct exo_measurement {
     uint16_t flags;
 };
 
+/* Gives the torque that a controller on the device wants, 0.001 Nm; `given_mnm` is what the drives
+ * are asked for now. Whatever it gives, the limiter comes after it. */
+typedef void (*exo_controller)(void *context, uint64_t now_us, const struct exo_measurement *seen,
+                               const int32_t *given_mnm, int32_t *wanted_mnm);
+
 struct exo_device {
     struct exo_settings settings;
+    exo_controller controller; /* NULL: the device obeys torque commands only */
+    void *context;
+    uint32_t controller_crc; /* of its constants; 0 without one */
+    bool by_itself;          /* the controller acts, within what the host allows */
+    int32_t allowed_mnm[2];
     struct exo_decoder decoder;
     struct exo_sequence window;
     uint8_t state;
@@ -75,6 +86,15 @@ struct exo_device {
 void exo_device_init(struct exo_device *device, const struct exo_settings *settings);
 void exo_device_receive(struct exo_device *device, const uint8_t *data, uint32_t length,
                         uint64_t now_us);
+
+/* A controller of the device's own, for commands that let it act; call it after exo_device_init. */
+void exo_device_attach(struct exo_device *device, exo_controller controller, void *context,
+                       uint32_t crc);
+
+/* Torque of one side (0.001 Nm) within the rate limit and, above all, the bounds of this instant:
+ * largest torque, power, and fading near the ends of the joint's range and at high speed. */
+int32_t exo_limit(const struct exo_settings *settings, int32_t before_mnm, int32_t wanted_mnm,
+                  int32_t angle_urad, int32_t speed_urad_per_s);
 
 /* One step of the torque loop; torque for the drives is in device->torque_mnm. */
 void exo_device_tick(struct exo_device *device, uint64_t now_us,

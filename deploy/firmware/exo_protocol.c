@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const uint16_t BODY_SIZES[] = {0, 4, 32, 45, 17, 21, 6, 1, 4};
+static const uint16_t BODY_SIZES[] = {0, 4, 36, 53, 17, 21, 6, 1, 4};
 
 uint32_t exo_crc32(const uint8_t *data, uint32_t length)
 {

@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 enum {
-    EXO_PROTOCOL_VERSION = 1,
+    EXO_PROTOCOL_VERSION = 2,
     EXO_HEADER_SIZE = 16,
     EXO_CRC_SIZE = 4,
     EXO_MAX_FRAME = 96, /* encoded, without the delimiter */
-    EXO_MAX_BODY = 45,
+    EXO_MAX_BODY = 53,
     EXO_MAX_RAW = EXO_HEADER_SIZE + EXO_MAX_BODY + EXO_CRC_SIZE,
     EXO_WINDOW = 100
 };
@@ -28,6 +28,9 @@ enum exo_kind {
     EXO_STOP = 7,
     EXO_CLEAR_FAULT = 8
 };
+
+/* What a torque command lets the device do. */
+enum exo_enable { EXO_OFF = 0, EXO_COMMANDED = 1, EXO_BY_ITSELF = 2 };
 
 enum exo_flaw {
     EXO_FLAW_NONE = 0,

@@ -16,7 +16,7 @@ from tests.deploy.firmware import SOURCES
 
 BOARDS = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}
 
-MEASUREMENT = struct.Struct("<8i2h2H")
+MEASUREMENT = struct.Struct("<10i2h2H")
 
 LINKER = """
 ENTRY(start)
@@ -58,12 +58,12 @@ void start(void)
         struct exo_measurement seen;
         const uint64_t now = exo_get_u64(at);
         const uint16_t length = exo_get_u16(at + 8);
-        int32_t *words[] = {seen.angle_urad, seen.speed_urad_per_s, seen.gyro_urad_per_s,
-                            seen.torque_mnm};
+        int32_t *words[] = {seen.angle_urad, seen.speed_urad_per_s, seen.thigh_urad,
+                            seen.gyro_urad_per_s, seen.torque_mnm};
         at += 10;
         exo_device_receive(&device, at, length, now);
         at += length;
-        for (int k = 0; k < 8; k++, at += 4) {
+        for (int k = 0; k < 10; k++, at += 4) {
             words[k / 2][k % 2] = exo_get_i32(at);
         }
         seen.temperature_decidegc[0] = (int16_t)exo_get_u16(at);
@@ -84,7 +84,7 @@ void start(void)
     for (int k = 0; k < 12; k++) {
         line[k] = text[k];
     }
-    for (int k = 0; k < 8; k++) {
+    for (int k = 0; k < 10; k++) {
         line[11 - k] = "0123456789abcdef"[sum >> 4 * k & 15u];
     }
     line[12] = '\\n';
@@ -135,7 +135,7 @@ def run_emulated(folder: Path, core: str, settings: FirmwareSettings, steps: lis
     program = folder / "firmware.elf"
     flags = f"-std=gnu99 -Os -mthumb -mcpu={core} -Wall -Wextra -ffreestanding -nostartfiles"
     include = ["-I", str(SOURCES), "-I", str(folder), "-T", str(folder / "board.ld")]
-    sources = [folder / "main.c", *sorted(SOURCES.glob("*.c"))]
+    sources = [folder / "main.c", SOURCES / "exo_device.c", SOURCES / "exo_protocol.c"]
     built = subprocess.run(
         [compiler, *flags.split(), *include, *map(str, sources), "-o", str(program)],
         capture_output=True,
@@ -164,6 +164,7 @@ def _write_stream(path: Path, settings: FirmwareSettings, steps: list[Step]) -> 
         data += MEASUREMENT.pack(
             *seen.angle_urad,
             *seen.speed_urad_per_s,
+            *seen.thigh_urad,
             *seen.gyro_urad_per_s,
             *seen.torque_mnm,
             *seen.temperature_decidegc,

@@ -27,6 +27,7 @@ class Seen(ctypes.Structure):
     _fields_ = [
         ("angle_urad", ctypes.c_int32 * 2),
         ("speed_urad_per_s", ctypes.c_int32 * 2),
+        ("thigh_urad", ctypes.c_int32 * 2),
         ("gyro_urad_per_s", ctypes.c_int32 * 2),
         ("torque_mnm", ctypes.c_int32 * 2),
         ("temperature_decidegc", ctypes.c_int16 * 2),
@@ -56,7 +57,7 @@ def compiled(folder: Path) -> ctypes.CDLL:
     include = ["-I", str(SOURCES)]
     command = [compiler, *STRICT, "-Wno-missing-prototypes", "-shared", "-fPIC", *include]
     done = subprocess.run(
-        [*command, *map(str, sources), "-o", str(library)], capture_output=True, text=True
+        [*command, *map(str, sources), "-o", str(library), "-lm"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(library))
@@ -106,6 +107,7 @@ def _seen(seen: Measurement) -> ctypes.c_void_p:
         Seen(
             seen.angle_urad,
             seen.speed_urad_per_s,
+            seen.thigh_urad,
             seen.gyro_urad_per_s,
             seen.torque_mnm,
             seen.temperature_decidegc,

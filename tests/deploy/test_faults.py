@@ -20,14 +20,14 @@ from osim_exo.deploy.walkers import SineWalker
 from osim_exo.errors import InputError
 
 DT = 0.01
-PLAIN = Sensors(*[0] * 8, 300, 300, 24_000, 0, 0, 0)
+PLAIN = Sensors(*[0] * 10, 300, 300, 24_000, 0, 0, 0)
 
 
 def reading(time: float, **changes: tuple[float, float]) -> Reading:
     pose = SineWalker()(time)
     noise = 1e-3 * math.sin(1e3 * time)
     gyro = pose.gyro[0] + noise, pose.gyro[1] - noise
-    return replace(Reading(time, pose.angle, pose.speed, gyro, (0.0, 0.0)), **changes)
+    return replace(Reading(time, pose.angle, pose.speed, gyro, pose.thigh, (0.0, 0.0)), **changes)
 
 
 def walked(monitor: Monitor, until: float, start: float = 0.0) -> FaultCode:
@@ -58,7 +58,7 @@ def test_standing_still_with_noise_has_no_fault():
     monitor = Monitor()
     found = FaultCode(0)
     for k in range(1000):
-        still = Reading(k * DT, (0.1, 0.1), (0.0, 0.0), (1e-4 * (k % 3), 0.0), (0.0, 0.0))
+        still = Reading(k * DT, (0.1, 0.1), (0.0, 0.0), (1e-4 * (k % 3), 0.0), (0.0, 0.0), (0.0, 0.0))
         found |= monitor.sample(k * DT, still, PLAIN)
     assert found == FaultCode(0)
 
@@ -216,7 +216,7 @@ def test_a_burst_is_counted_as_its_definition_says(allowed, steps):
 numbers = st.integers(-(2**31), 2**31 - 1)
 
 
-@given(st.lists(st.tuples(st.lists(numbers, min_size=8, max_size=8), st.integers(0, 2**63))))
+@given(st.lists(st.tuples(st.lists(numbers, min_size=10, max_size=10), st.integers(0, 2**63))))
 @settings(max_examples=200, deadline=None)
 def test_no_stream_of_samples_makes_the_monitor_fail(stream):
     monitor = Monitor()

@@ -63,7 +63,7 @@ class Host:
         else:
             wide = draw.choice([5_000, 20_000, 2**31 - 1])
             session = self.session if draw.random() < 0.97 else draw.randrange(2**32)
-            enable = draw.choice([1] * 20 + [0, 2])
+            enable = draw.choice([1] * 20 + [0, 2, 3])
             torque = draw.randrange(-wide, wide), draw.randrange(-wide, wide)
             body = TorqueCommand(session, *torque, enable, 0)
         number = self.sequence
@@ -93,6 +93,7 @@ class Host:
         return Measurement(
             pair(2_000_000),
             pair(13_000_000),
+            pair(2_000_000),
             pair(13_000_000),
             pair(20_000),
             (draw.randrange(-(2**15), 2**15), 300),
@@ -132,7 +133,12 @@ def compare(library: ctypes.CDLL, seed: int, steps: int) -> set[DeviceState]:
 def test_firmware_compiles_without_a_warning_and_uses_no_heap(library):
     text = "".join(path.read_text(encoding="utf-8") for path in sorted(SOURCES.iterdir()))
     assert not re.search(r"\b(malloc|calloc|realloc|free|alloca)\s*\(", text)
-    assert set(re.findall(r"#include <(.*)>", text)) == {"stdbool.h", "stdint.h", "string.h"}
+    assert set(re.findall(r"#include <(.*)>", text)) == {
+        "math.h",
+        "stdbool.h",
+        "stdint.h",
+        "string.h",
+    }
 
 
 @pytest.mark.parametrize(("packet", "data"), vectors(), ids=lambda v: type(v).__name__)

@@ -94,7 +94,7 @@ def test_packets_are_the_bytes_of_the_documented_vectors(packet, data):
 def test_vectors_hold_header_and_checksum_where_the_page_says(packet, data):
     raw = unstuffed(data[:-1])
     header = struct.unpack("<BBHIQ", raw[:16])
-    assert header[:3] == (1, packet.body.KIND, len(raw) - 20)
+    assert header[:3] == (2, packet.body.KIND, len(raw) - 20)
     assert header[3:] == (packet.sequence, packet.time_us)
     assert struct.unpack("<I", raw[-4:])[0] == zlib.crc32(raw[:-4])
 
@@ -153,10 +153,10 @@ def test_a_truncated_frame_is_refused_and_the_next_one_taken():
     [
         (b"", Flaw.LENGTH),
         (b"\1\7", Flaw.LENGTH),
-        (struct.pack("<BBHIQB", 2, 7, 1, 1, 1, 0), Flaw.VERSION),
-        (struct.pack("<BBHIQB", 1, 99, 1, 1, 1, 0), Flaw.KIND),
-        (struct.pack("<BBHIQB", 1, 7, 2, 1, 1, 0), Flaw.LENGTH),
-        (struct.pack("<BBHIQH", 1, 7, 1, 1, 1, 0), Flaw.LENGTH),
+        (struct.pack("<BBHIQB", 1, 7, 1, 1, 1, 0), Flaw.VERSION),
+        (struct.pack("<BBHIQB", 2, 99, 1, 1, 1, 0), Flaw.KIND),
+        (struct.pack("<BBHIQB", 2, 7, 2, 1, 1, 0), Flaw.LENGTH),
+        (struct.pack("<BBHIQH", 2, 7, 1, 1, 1, 0), Flaw.LENGTH),
     ],
 )
 def test_what_is_wrong_with_a_frame_is_named(content, flaw):

@@ -396,10 +396,10 @@ def test_a_device_that_does_not_suit_is_refused(change, words, tmp_path):
 def test_other_firmware_and_other_joints_are_refused():
     from osim_exo.deploy.packets import DeviceFacts
 
-    facts = DeviceFacts(1, 2, 0, 0, 4, 1, 10_000, 25_000, 18_000, 300_000, 80_000)
+    facts = DeviceFacts(1, 1, 0, 0, 4, 1, 10_000, 25_000, 18_000, 300_000, 80_000, 0)
     reasons = unsuitable(facts, settings())
     assert len(reasons) == 2
-    assert "firmware is version 2.0" in reasons[0]
+    assert "firmware is version 1.0" in reasons[0]
     assert "4 joints" in reasons[1]
 
 

@@ -43,7 +43,7 @@ def sine_log(delay: float, share: float = 1.0, gain: float = 1.0, seconds: float
         angle = 0.4 * math.cos(turn)
         right = share * 7.0 * math.sin(turn - delay)
         sensors = Sensors(
-            round((0.15 + angle) * 1e6), round((0.15 - angle) * 1e6), *[0] * 8, 24_000, 0, 0, 0
+            round((0.15 + angle) * 1e6), round((0.15 - angle) * 1e6), *[0] * 10, 24_000, 0, 0, 0
         )
         out = TickOutput(
             State.ACTIVE, FaultCode(0), gain, (0.0, 0.0), (right, -right), (0, 0), True

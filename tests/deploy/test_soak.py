@@ -139,7 +139,7 @@ def samples_from_noise(n_frame: int, seed: int) -> int:
     draw, decoder, sequence, got = random.Random(seed), Decoder(TO_HOST), 0, 0
     sent: set[Packet] = set()
     for k in range(n_frame):
-        body = Sensors(*(draw.randrange(-(2**31), 2**31) for _ in range(8)), 3, 3, 9, 0, k, 1)
+        body = Sensors(*(draw.randrange(-(2**31), 2**31) for _ in range(10)), 3, 3, 9, 0, k, 1)
         sequence += 1
         packet = Packet(sequence, k, body)
         data = encode(packet)

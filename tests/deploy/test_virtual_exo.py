@@ -31,7 +31,7 @@ pytest.importorskip("cobs", reason="the extra deploy is not installed")
 
 
 def standing(_: float) -> Pose:
-    return Pose((0.2, 0.2), (0.0, 0.0), (0.0, 0.0))
+    return Pose((0.2, 0.2), (0.0, 0.0), (0.0, 0.0), (0.1, 0.1))
 
 
 def held(exo: VirtualExo, torque_mnm: int, seconds: float) -> list[Sensors]:
@@ -67,7 +67,7 @@ def test_torque_follows_a_step_with_the_drives_bandwidth_and_delay():
 
 def test_friction_is_missing_from_the_leg_while_it_moves():
     def moving(_: float) -> Pose:
-        return Pose((0.2, 0.2), (1.0, -1.0), (1.0, -1.0))
+        return Pose((0.2, 0.2), (1.0, -1.0), (1.0, -1.0), (0.1, 0.1))
 
     settings = VirtualSettings(friction=0.5, drag=0.1, torque_noise=0.0)
     last = held(VirtualExo(settings, moving), 4000, 0.5)[-1]
@@ -77,7 +77,7 @@ def test_friction_is_missing_from_the_leg_while_it_moves():
 
 def test_sensors_have_the_resolution_bias_scale_and_noise_they_are_given():
     def turning(_: float) -> Pose:
-        return Pose((0.12345, -0.3), (0.5, 0.5), (2.0, -2.0))
+        return Pose((0.12345, -0.3), (0.5, 0.5), (2.0, -2.0), (0.3, -0.2))
 
     settings = VirtualSettings(encoder_step=0.001, gyro_bias=0.1, gyro_scale=1.1, gyro_noise=0.05)
     got = held(VirtualExo(settings, turning), 0, 10.0)
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_bytes():
 
 
 def test_a_share_of_the_frames_is_hit():
-    frames = [encode(Packet(k, 0, DeviceFacts(1, 1, 0, 0, 2, *[k] * 6))) for k in range(2000)]
+    frames = [encode(Packet(k, 0, DeviceFacts(1, 1, 0, 0, 2, *[k] * 7))) for k in range(2000)]
     disturber = Disturber([Disturbance(what="drop", at_s=0.0, amount=0.3)], seed=4)
     left = sum(bool(disturber.sent(frame, 1.0)) for frame in frames)
     assert left == pytest.approx(1400, abs=80)

@@ -1,0 +1,176 @@
+#include "exo_network.h"
+
+#include "exo_protocol.h"
+
+#include <math.h>
+#include <string.h>
+
+bool exo_is_finite(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits & 0x7F800000u) != 0x7F800000u;
+}
+
+static float activated(float value, uint8_t activation)
+{
+    switch (activation) {
+    case EXO_RELU:
+        return value > 0.0f ? value : 0.0f;
+    case EXO_TANH:
+        return tanhf(value);
+    case EXO_ELU:
+        return value > 0.0f ? value : expm1f(value);
+    default:
+        return value;
+    }
+}
+
+static float sigmoid(float value)
+{
+    return 1.0f / (1.0f + expf(-value));
+}
+
+/* Four sums at a time: faster, and with less rounding than one long sum. */
+static float product(const float *a, const float *b, uint32_t n)
+{
+    float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        for (uint32_t k = 0; k < 4; k++) {
+            sum[k] += a[i + k] * b[i + k];
+        }
+    }
+    for (; i < n; i++) {
+        sum[0] += a[i] * b[i];
+    }
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+static void dense(const struct exo_layer *layer, const float *constants, const float *in, float *out)
+{
+    const float *weight = constants + layer->weight, *bias = constants + layer->bias;
+    for (uint32_t t = 0; t < layer->n_time; t++) {
+        for (uint32_t j = 0; j < layer->n_out; j++) {
+            const float sum = product(weight + j * layer->n_in, in, layer->n_in) + bias[j];
+            *out++ = activated(sum, layer->activation);
+        }
+        in += layer->n_in;
+    }
+}
+
+static void convolve(const struct exo_layer *layer, const float *constants, const float *in,
+                     float *out)
+{
+    const uint32_t n_in = layer->n_in, kernel = layer->kernel;
+    const float *bias = constants + layer->bias;
+    for (uint32_t t = 0; t < layer->n_time; t++) {
+        for (uint32_t j = 0; j < layer->n_out; j++) {
+            const float *weight = constants + layer->weight + j * kernel * n_in;
+            float sum = bias[j];
+            for (uint32_t k = 0; k < kernel; k++) {
+                const uint32_t back = (kernel - 1u - k) * layer->dilation;
+                if (back <= t) {
+                    sum += product(weight + k * n_in, in + (t - back) * n_in, n_in);
+                }
+            }
+            *out++ = activated(sum, layer->activation);
+        }
+    }
+}
+
+/* Runs over the window from a zero state; `out` holds the last state, then room for the next. */
+static void recur(const struct exo_layer *layer, const float *constants, const float *in, float *out)
+{
+    const uint32_t n = layer->n_out, n_in = layer->n_in;
+    const float *from_in = constants + layer->weight, *from_state = from_in + 3u * n * n_in;
+    const float *bias_in = constants + layer->bias, *bias_state = bias_in + 3u * n;
+    float *state = out, *next = out + n;
+    memset(state, 0, n * sizeof *state);
+    for (uint32_t t = 0; t < layer->n_time; t++, in += n_in) {
+        for (uint32_t j = 0; j < n; j++) {
+            float a[3], b[3];
+            for (uint32_t gate = 0; gate < 3; gate++) {
+                const uint32_t row = gate * n + j;
+                a[gate] = product(from_in + row * n_in, in, n_in) + bias_in[row];
+                b[gate] = product(from_state + row * n, state, n) + bias_state[row];
+            }
+            const float reset = sigmoid(a[0] + b[0]), update = sigmoid(a[1] + b[1]);
+            const float candidate = tanhf(a[2] + reset * b[2]);
+            next[j] = (1.0f - update) * candidate + update * state[j];
+        }
+        memcpy(state, next, n * sizeof *state);
+    }
+}
+
+static bool normalise(const struct exo_network *network, const float *window, float *out)
+{
+    const float *centre = network->constants + network->centre;
+    const float *scale = network->constants + network->scale;
+    for (uint32_t t = 0; t < network->history; t++) {
+        for (uint32_t i = 0; i < network->n_input; i++) {
+            const float value = *window++;
+            if (!exo_is_finite(value)) {
+                return false;
+            }
+            float z = (value - centre[i]) * scale[i];
+            z = z < network->limit ? z : network->limit;
+            *out++ = z > -network->limit ? z : -network->limit;
+        }
+    }
+    return true;
+}
+
+bool exo_network_run(const struct exo_network *network, const float *window, float *output)
+{
+    float *in = network->scratch[0], *out = network->scratch[1];
+    memset(output, 0, network->n_output * sizeof *output);
+    if (!normalise(network, window, in)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < network->n_layer; i++) {
+        const struct exo_layer *layer = &network->layers[i];
+        if (layer->kind == EXO_DENSE) {
+            dense(layer, network->constants, in, out);
+        } else if (layer->kind == EXO_CONV) {
+            convolve(layer, network->constants, in, out);
+        } else if (layer->kind == EXO_GRU) {
+            recur(layer, network->constants, in, out);
+        } else {
+            const uint32_t n = layer->n_in;
+            memcpy(out, in + (layer->n_time - 1u) * n, n * sizeof *out);
+        }
+        float *const swap = in;
+        in = out;
+        out = swap;
+    }
+    for (uint32_t j = 0; j < network->n_output; j++) {
+        if (!exo_is_finite(in[j])) {
+            return false;
+        }
+    }
+    memcpy(output, in, network->n_output * sizeof *output);
+    return true;
+}
+
+bool exo_network_is_whole(const struct exo_network *network)
+{
+    const uint32_t size = network->n_constant * (uint32_t)sizeof(float);
+    return exo_crc32((const uint8_t *)network->constants, size) == network->crc;
+}
+
+float exo_network_novelty(const struct exo_network *network, const float *window)
+{
+    const float *centre = network->constants + network->centre;
+    const float *scale = network->constants + network->scale;
+    const float *newest = window + (network->history - 1u) * network->n_input;
+    float most = 0.0f;
+    for (uint32_t i = 0; i < network->n_input; i++) {
+        if (!exo_is_finite(newest[i])) {
+            return INFINITY;
+        }
+        const float z = fabsf((newest[i] - centre[i]) * scale[i]);
+        most = z > most ? z : most;
+    }
+    return most;
+}
