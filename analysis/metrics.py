@@ -16,7 +16,7 @@ from osim_exo.analysis.grf import grf_features, weight_ratio
 from osim_exo.analysis.metabolics import MODELS
 from osim_exo.analysis.power import exo_work, joint_work, positive_joint_power
 from osim_exo.analysis.spatiotemporal import spatiotemporal
-from osim_exo.analysis.symmetry import joint_symmetry
+from osim_exo.analysis.symmetry import joint_symmetry, leg_symmetry, legs
 from osim_exo.errors import DataError
 from osim_exo.names import SIDES
 from osim_exo.trial import Trial
@@ -217,6 +217,13 @@ def _symmetry(trial: Trial, events: GaitEvents) -> Iterator[Metric]:
         yield Metric(f"symmetry_index/{name}", s.index, "%")
         yield Metric(f"symmetry_correlation/{name}", s.correlation, "1")
         yield Metric(f"symmetry_rms/{name}", s.rms, "deg")
+    for name, index in leg_symmetry(trial, events).items():
+        yield Metric(f"symmetry_index/{name}", index, "%")
+    for side, leg in legs(trial, events).items():
+        yield Metric(f"stance_time/{side}", leg.stance_time, "s")
+        for name in ("positive_work", "negative_work"):
+            done = getattr(leg, name) / body_mass(trial)
+            yield Metric(f"leg_{name}/{side}", done, "J/kg", "body_mass")
 
 
 def _mean(values: Iterable[float]) -> float:

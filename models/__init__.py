@@ -71,6 +71,9 @@ class ModelConfig(Config):
     weakness: dict[str, float] = Field(
         default_factory=dict, description="factor on isometric force by muscle name"
     )
+    contracture: dict[str, float] = Field(
+        default_factory=dict, description="factor on optimal fibre length by muscle name"
+    )
     tendon: Literal["rigid", "compliant"] = "rigid"
     paths: Literal["polynomial", "geometry"] = "polynomial"
     exo_actuator: Literal["torque", "activation"] = Field(
@@ -88,6 +91,7 @@ class ModelConfig(Config):
         for muscle in components.muscles(model):
             muscle.set_ignore_tendon_compliance(self.tendon == "rigid")
         components.weaken(model, self.weakness)
+        components.contract(model, self.contracture)
         ground.set_slope(model, self.slope_deg)
         if self.exo is not None:
             self.exo.attach(model, actuator=self.exo_actuator)
@@ -160,7 +164,8 @@ class ModelConfig(Config):
     @property
     def symmetric(self) -> bool:
         """Whether left and right are the same, so that half a stride tells all."""
-        return not any(name.endswith(("_r", "_l")) for name in self.weakness)
+        changed = (*self.weakness, *self.contracture)
+        return not any(name.endswith(("_r", "_l")) for name in changed)
 
     @property
     def hash(self) -> str:
@@ -185,7 +190,7 @@ def load(
     exo : worn device, attached to the model
     slope_deg : slope in degrees, uphill positive, within 15
     weakness : factor on isometric force by muscle name, as ``{"soleus_r": 0.5}``
-    options : ``tendon``, ``paths``, ``exo_actuator`` of `ModelConfig`
+    options : ``contracture``, ``tendon``, ``paths``, ``exo_actuator`` of `ModelConfig`
 
     Returns
     -------

@@ -23,6 +23,9 @@ GAIT_COORDINATES = (
 )
 """Coordinates that a gait model must have; their names are those of OpenSim's own gait models."""
 
+EVERY = ("all", "all_r", "all_l")
+"""In place of a muscle's name: every muscle, or every one of a side."""
+
 
 def coordinates(model: osim.Model) -> list[osim.Coordinate]:
     """Every coordinate, in the model's own order."""
@@ -62,24 +65,56 @@ def weaken(model: osim.Model, weakness: dict[str, float]) -> None:
     Parameters
     ----------
     model : opensim.Model
-    weakness : factor by muscle name, or by name without side for both sides; 0 < factor <= 2
+    weakness : factor by muscle name, by name without side for both sides, or for ``all``,
+        ``all_r`` or ``all_l``; factors on one muscle multiply; 0 < factor <= 2
     """
-    by_name = {m.getName(): m for m in muscles(model)}
     for name, factor in weakness.items():
-        targets = [m for m in (name, f"{name}_r", f"{name}_l") if m in by_name]
-        if not targets:
-            raise ModelError(
-                f"Weakness names the muscle '{name}', which the model does not have. "
-                f"It has: {', '.join(by_name)}."
-            )
+        targets = _named(model, "Weakness", name)
         if not 0.0 < factor <= 2.0:
             raise ModelError(
                 f"Weakness of '{name}' is {factor}; allowed is above 0 (paralysed) up to 2; "
                 "0.5 means half the strength."
             )
-        for target in targets:
-            muscle = by_name[target]
+        for muscle in targets:
             muscle.set_max_isometric_force(factor * muscle.get_max_isometric_force())
+
+
+def contract(model: osim.Model, contracture: dict[str, float]) -> None:
+    """Shorten the named muscles' fibres, in place: their passive force begins at shorter lengths.
+
+    Optimal fibre lengths are multiplied and tendons kept; compare Ong et al. 2019 (PLoS Comput Biol
+    15:e1006993) on contracted plantarflexors. The fibre's largest speed, which counts in lengths,
+    falls with it, as in a muscle that has lost sarcomeres in series.
+
+    Parameters
+    ----------
+    model : opensim.Model
+    contracture : factor by muscle name, as in `weaken`; 0.4 <= factor <= 1
+    """
+    for name, factor in contracture.items():
+        targets = _named(model, "Contracture", name)
+        if not 0.4 <= factor <= 1.0:
+            raise ModelError(
+                f"Contracture of '{name}' is {factor}; allowed is 0.4 to 1; 0.7 means fibres of "
+                "70 % of their healthy length."
+            )
+        for muscle in targets:
+            muscle.set_optimal_fiber_length(factor * muscle.get_optimal_fiber_length())
+
+
+def _named(model: osim.Model, what: str, name: str) -> list[osim.Muscle]:
+    """Muscles of a name with or without side, or all of a side."""
+    by_name = {m.getName(): m for m in muscles(model)}
+    if name in EVERY:
+        ending = name.removeprefix("all")
+        return [m for own, m in by_name.items() if own.endswith(ending)]
+    targets = [by_name[m] for m in (name, f"{name}_r", f"{name}_l") if m in by_name]
+    if not targets:
+        raise ModelError(
+            f"{what} names the muscle '{name}', which the model does not have. "
+            f"It has: {', '.join(by_name)}; or {', '.join(EVERY)}."
+        )
+    return targets
 
 
 def muscle_parameters(

@@ -18,6 +18,7 @@ from osim_exo.learn.checkpoint import Arrays
 from osim_exo.learn.networks import Network
 from osim_exo.learn.normalise import Normaliser
 from osim_exo.learn.ppo import Ppo
+from osim_exo.learn.records import RunFolder
 from osim_exo.learn.symmetry import Linear
 
 Rows = npt.NDArray[np.intp]
@@ -32,18 +33,22 @@ class Held:
     folder : of the run
     signature : of its task; see `osim_exo.learn.checkpoint.signature`
     arrays : of its checkpoint
+    averaged : whether its networks are averaged over both sides (``symmetry = "average"``)
     """
 
     folder: Path
     signature: dict[str, Any]
     arrays: Arrays
+    averaged: bool = False
 
     @classmethod
     def read(cls, folder: str | Path) -> Held:
         """Read a run's checkpoint."""
         path = Path(folder)
         facts, arrays = checkpoint.load(path / checkpoint.FILE)
-        return cls(path, dict(facts["signature"]), arrays)
+        network = RunFolder(path).config().get("learn", {}).get("network", {})
+        averaged = network.get("symmetry") == "average"
+        return cls(path, dict(facts["signature"]), arrays, averaged)
 
     @property
     def action_names(self) -> list[str]:
@@ -55,7 +60,9 @@ def adopt(ppo: Ppo, signature: Mapping[str, Any], runs: Sequence[Held]) -> None:
     """Put what earlier runs learned into new networks, and freeze the normalisers.
 
     A channel that the earlier run did not have gets zero weights: it changes nothing until it is
-    learned about. Each part takes the last run that has it; the critic takes the last run.
+    learned about. Each part takes the last run that has it; the critic takes the last run. Weights
+    that were tied for a symmetric body go on untied where the body is not: the same policy at
+    first, which may then treat the two sides differently.
 
     Parameters
     ----------
@@ -66,8 +73,10 @@ def adopt(ppo: Ppo, signature: Mapping[str, Any], runs: Sequence[Held]) -> None:
     Raises
     ------
     DataError
-        Actions mean something else there, or networks have other widths.
+        Actions mean something else there, or networks have other widths or another symmetry.
     """
+    for held in runs:
+        _check_averaging(ppo, held)
     for part, (sees, drives) in signature["parts"].items():
         held = next((run for run in reversed(runs) if part in run.signature["parts"]), None)
         if held is None:
@@ -92,6 +101,30 @@ def adopt(ppo: Ppo, signature: Mapping[str, Any], runs: Sequence[Held]) -> None:
     _adopt_critic(ppo, signature, runs[-1])
     ppo.actor.normaliser.freeze()
     ppo.critic.normaliser.freeze()
+
+
+def _check_averaging(ppo: Ppo, held: Held) -> None:
+    """Refuse to take the plain half of an averaged network, or a plain one as such a half."""
+    averages = any(ppo.actor.network(part).mirrors is not None for part in ppo.actor.parts)
+    if held.averaged != averages:
+        there, here = ("is", "is not") if held.averaged else ("is not", "is")
+        raise DataError(
+            f"The network of '{held.folder}' {there} averaged over both sides, this one {here}. "
+            'Use the same network.symmetry; one with symmetry = "network" can go on in a body '
+            "whose sides differ."
+        )
+
+
+def _check_ties(network: Network, folder: Path) -> None:
+    """Refuse weights that differ between the sides where they are tied from now on."""
+    before = [(weight.clone(), bias.clone()) for weight, bias in network.dense()]
+    network.tie()
+    for old, new in zip(before, network.dense()):
+        if any((a - b).abs().max() > 1e-4 for a, b in zip(old, new)):
+            raise DataError(
+                f"The network of '{folder}' treats the two sides differently, but this one is "
+                'symmetric. Give network.symmetry = "none", or start from a symmetric walker.'
+            )
 
 
 def _check_actions(held: Held, signature: Mapping[str, Any], drives: Sequence[int]) -> None:
@@ -162,6 +195,7 @@ def _adopt_network(
             )
         layer.weight.copy_(torch.from_numpy(ours))
         layer.bias.copy_(torch.from_numpy(ours_bias))
+    _check_ties(network, held.folder)
 
 
 def _adopt_normaliser(

@@ -24,7 +24,14 @@ from osim_exo.analysis.power import (
     work,
 )
 from osim_exo.analysis.spatiotemporal import spatiotemporal
-from osim_exo.analysis.symmetry import compare_sides, joint_symmetry, symmetry_index
+from osim_exo.analysis.metrics import compute_metrics
+from osim_exo.analysis.symmetry import (
+    compare_sides,
+    joint_symmetry,
+    leg_symmetry,
+    legs,
+    symmetry_index,
+)
 from osim_exo.errors import DataError
 from osim_exo.io import read_measured
 from osim_exo.names import MUSCLE_GROUPS
@@ -266,3 +273,66 @@ def test_synthetic_walker_is_symmetric_and_a_stiff_knee_shows():
     found = joint_symmetry(stiff)
     assert found["knee_flexion"].index == pytest.approx(100 * 0.5 / 0.75, abs=0.5)
     assert abs(found["hip_flexion"].index) < 0.5
+
+
+def limping_trial():
+    """A walk of 1.2 m/s in strides of 1.1 s that one can compute by hand.
+
+    The right foot stands for 60 % of the stride from 0 %, the left one for 50 % from 50 %; the left
+    foot is carried 0.05 m further forward; only the hips have moments, of 20 and 10 Nm, at speeds
+    of 2 sin(2 pi t / T) rad/s.
+    """
+    trial = walking_trial(n_strides=4, stride_time=1.1, speed=1.2, n_time=1101)
+    time, zeros = trial.time, np.zeros(trial.time.size)
+    phase = time / 1.1
+    swing = np.sin(2 * np.pi * phase)
+
+    def channels(source, **columns):
+        return Channels(source.names, np.stack([columns.get(n, zeros) for n in source.names], 1))
+
+    loads = {
+        "ground_force_r_vy": 700.0 * (phase % 1 < 0.6),
+        "ground_force_l_vy": 700.0 * ((phase - 0.5) % 1 < 0.5),
+    }
+    heel = 0.3 * np.cos(2 * np.pi * phase)
+    places = {"heel_r.x": 1.2 * time + heel, "heel_l.x": 1.2 * time - heel + 0.05}
+    speeds = {f"hip_flexion_{s}": 2.0 * swing for s in "rl"}
+    moments = {"hip_flexion_r": zeros + 20.0, "hip_flexion_l": zeros + 10.0}
+    return replace(
+        trial,
+        grf=channels(trial.grf, **loads),
+        points=channels(trial.points, **places),
+        speeds=channels(trial.speeds, **speeds),
+        moments=channels(trial.moments, **moments),
+    )
+
+
+def test_each_legs_step_stance_and_work_are_those_computed_by_hand():
+    found = legs(limping_trial())
+    assert found["r"].stance_time == pytest.approx(0.6 * 1.1, abs=0.003)
+    assert found["l"].stance_time == pytest.approx(0.5 * 1.1, abs=0.003)
+    # From the left heel's place at its strike to the right one's half a stride later.
+    assert found["r"].step_length == pytest.approx(1.2 * 0.55 - 0.05, abs=0.003)
+    assert found["l"].step_length == pytest.approx(1.2 * 0.55 + 0.05, abs=0.003)
+    # 20 Nm times 2 sin over its positive half: 20 * 2 * T / pi.
+    assert found["r"].positive_work == pytest.approx(40 * 1.1 / np.pi, rel=1e-3)
+    assert found["l"].positive_work == pytest.approx(20 * 1.1 / np.pi, rel=1e-3)
+    assert found["r"].negative_work == pytest.approx(-40 * 1.1 / np.pi, rel=1e-3)
+
+
+def test_symmetry_of_the_legs_is_robinsons_index_of_those_numbers():
+    found = leg_symmetry(limping_trial())
+    assert found["stance_time"] == pytest.approx(100 * 0.1 / 0.55, abs=1.0)
+    assert found["step_length"] == pytest.approx(-100 * 0.1 / 0.66, abs=1.0)
+    assert found["positive_work"] == pytest.approx(100 * 1.0 / 1.5, abs=0.2)
+
+
+def test_a_comparison_knows_the_symmetry_of_the_legs():
+    trial = limping_trial()
+    found = compute_metrics(trial).metrics
+    assert found["symmetry_index/positive_work"].value == pytest.approx(100 / 1.5, abs=0.2)
+    share = legs(trial)["l"].positive_work / trial.info.body_mass
+    assert found["leg_positive_work/l"].value == pytest.approx(share)
+    bare = compute_metrics(replace(trial, moments=Channels.empty(trial.time.size))).metrics
+    assert "symmetry_index/positive_work" not in bare
+    assert "symmetry_index/stance_time" in bare

@@ -130,3 +130,46 @@ def test_a_task_at_another_rate_is_refused(run, monkeypatch):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(DataError, match="There is no checkpoint"):
         fine_tuning(tmp_path, SyntheticEnv(TASK, 64, 5))
+
+
+class Lopsided(SyntheticEnv):
+    """The same task for a body whose sides differ."""
+
+    def __init__(self, config, n_env, seed):
+        super().__init__(config, n_env, seed)
+        self.mirror = None
+
+
+def test_tied_weights_go_on_untied_in_a_body_whose_sides_differ(run):
+    training = fine_tuning(run, Lopsided(TASK, 64, 5))
+    actor, old, values = training.ppo.actor, before(run).ppo.actor, seen()
+    mirror = SyntheticEnv(TASK, 1, 0).mirror
+
+    def asymmetry():
+        with torch.no_grad():
+            turned = actor(torch.from_numpy(np.asarray(mirror.observation(values.numpy()))))
+            return np.abs(turned.numpy() - mirror.action(actor(values).numpy())).max()
+
+    with torch.no_grad():
+        assert torch.equal(actor(values), old(values))
+        assert torch.equal(actor.std(), old.std())
+    assert asymmetry() < 1e-5
+    for _ in range(3):
+        training.iterate()
+    assert asymmetry() > 1e-3
+
+
+def test_a_network_whose_sides_differ_is_no_start_for_a_symmetric_one(run, tmp_path):
+    own = LEARN.changed(network=LEARN.network.changed(symmetry="none"), steps=64 * 16)
+    train(TrainConfig(task=TASK, learn=own), tmp_path / "untied")
+    with pytest.raises(DataError, match="treats the two sides differently"):
+        fine_tuning(tmp_path / "untied", SyntheticEnv(TASK, 64, 5))
+
+
+def test_an_averaged_network_is_no_start_for_a_plain_one(run, tmp_path):
+    own = LEARN.changed(network=LEARN.network.changed(symmetry="average"), steps=64 * 16)
+    train(TrainConfig(task=TASK, learn=own), tmp_path / "averaged")
+    with pytest.raises(DataError, match="is averaged over both sides"):
+        fine_tuning(tmp_path / "averaged", Lopsided(TASK, 64, 5))
+    with pytest.raises(DataError, match="is not averaged over both sides"):
+        fine_tuning(run, SyntheticEnv(TASK, 64, 5), network=own.network)

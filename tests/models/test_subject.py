@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from osim_exo.errors import InputError
+from osim_exo.errors import InputError, ModelError
 from osim_exo.models import ModelConfig, Subject, components, ground
 from osim_exo.models.subject import REFERENCE_HEIGHT, REFERENCE_MASS
 from osim_exo.units import GRAVITY
@@ -168,3 +168,45 @@ def test_passive_limits_scale_with_body_mass():
 def test_a_person_that_cannot_be_is_refused_in_words(fields, says):
     with pytest.raises(InputError, match=says):
         Subject(**fields)
+
+
+def by_muscle(config, read):
+    model = config.build()
+    return {m.getName(): read(m) for m in components.muscles(model)}
+
+
+def passive_moment(config, dorsiflexion):
+    """Passive moment of the right soleus about its ankle at rest, Nm."""
+    model = config.build()
+    state = model.initSystem()
+    model.getCoordinateSet().get("ankle_angle_r").setValue(state, dorsiflexion)
+    muscle = next(m for m in components.muscles(model) if m.getName() == "soleus_r")
+    muscle.setActivation(state, 0.01)
+    model.realizeDynamics(state)
+    arm = muscle.computeMomentArm(state, model.getCoordinateSet().get("ankle_angle_r"))
+    return arm * muscle.getPassiveFiberForceAlongTendon(state)
+
+
+def test_a_contracted_muscle_resists_stretch_earlier_and_the_other_side_is_as_it_was():
+    short = ModelConfig(contracture={"soleus_r": 0.7})
+    assert not short.symmetric and ModelConfig(contracture={"soleus": 0.7}).symmetric
+    assert passive_moment(short, 0.2) < 3.0 * passive_moment(ModelConfig(), 0.2) < 0.0
+    lengths = [by_muscle(c, lambda m: m.get_optimal_fiber_length()) for c in (ModelConfig(), short)]
+    assert lengths[1]["soleus_r"] == pytest.approx(0.7 * lengths[0]["soleus_r"])
+    assert all(lengths[1][n] == v for n, v in lengths[0].items() if n != "soleus_r")
+
+
+def test_a_whole_side_is_weakened_by_one_name():
+    plain, weak = (
+        by_muscle(c, lambda m: m.get_max_isometric_force())
+        for c in (ModelConfig(), ModelConfig(weakness={"all_r": 0.5, "soleus_r": 0.5}))
+    )
+    for name, force in plain.items():
+        share = 1.0 if name.endswith("_l") else 0.25 if name == "soleus_r" else 0.5
+        assert weak[name] == pytest.approx(share * force), name
+
+
+@pytest.mark.parametrize("fields", [{"contracture": {"soleus": 0.2}}, {"contracture": {"x": 0.8}}])
+def test_an_impossible_contracture_is_refused_in_words(fields):
+    with pytest.raises(ModelError, match="Contracture"):
+        ModelConfig(**fields).build()
