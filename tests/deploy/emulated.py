@@ -79,16 +79,13 @@ void start(void)
         add(out, 8);
         add(out, exo_device_take_output(&device, out));
     }
-    char text[12] = "sum 00000000";
-    static char line[16];
     for (int k = 0; k < 12; k++) {
-        line[k] = text[k];
+        const char hex = "0123456789abcdef"[k < 4 ? 0 : sum >> 4 * (11 - k) & 15u];
+        const volatile char letter = k < 4 ? "sum "[k] : hex;
+        ask(0x03, (uintptr_t)&letter);
     }
-    for (int k = 0; k < 10; k++) {
-        line[11 - k] = "0123456789abcdef"[sum >> 4 * k & 15u];
-    }
-    line[12] = '\\n';
-    ask(0x04, (uintptr_t)line);
+    const volatile char end = '\\n';
+    ask(0x03, (uintptr_t)&end);
     ask(0x18, 0x20026u);
     for (;;) {
     }
