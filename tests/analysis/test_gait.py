@@ -15,6 +15,7 @@ from osim_exo.analysis.clinical import (
     clinical_powers,
 )
 from osim_exo.analysis.grf import grf_features, weight_ratio
+from osim_exo.analysis.metrics import compute_metrics
 from osim_exo.analysis.power import (
     exo_work,
     joint_powers,
@@ -24,7 +25,6 @@ from osim_exo.analysis.power import (
     work,
 )
 from osim_exo.analysis.spatiotemporal import spatiotemporal
-from osim_exo.analysis.metrics import compute_metrics
 from osim_exo.analysis.symmetry import (
     compare_sides,
     joint_symmetry,
