@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from osim_exo.analysis.clinical import clinical_cycles
+from osim_exo.analysis.clinical import clinical_angles, clinical_cycles, clinical_forces
 from osim_exo.analysis.events import GaitEvents, find_events
+from osim_exo.analysis.grf import grf_features
 from osim_exo.analysis.normative import (
     LEG_LENGTH_PER_HEIGHT,
     QUANTITIES,
@@ -15,7 +16,19 @@ from osim_exo.analysis.normative import (
 from osim_exo.analysis.spatiotemporal import spatiotemporal
 from osim_exo.errors import DataError
 from osim_exo.names import SIDES
-from osim_exo.trial import Trial
+from osim_exo.trial import Array, Trial
+
+JOINTS = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
+"""Joint angles that `realism` averages."""
+
+COMPARED = (*JOINTS, "grf_vertical", "grf_anterior")
+"""Quantities of the human bands that `realism` tells."""
+
+REAR = 1.0 / 3.0
+"""Share of the foot, from the heel's sphere to the toe's, that counts as landing on the heel."""
+
+HUMP_DEPTH = 0.05
+"""Body weights; smaller ripples of the vertical force are no humps."""
 
 
 def leg_length(trial: Trial) -> float:
@@ -61,3 +74,100 @@ def compare_to_humans(trial: Trial, events: GaitEvents | None = None) -> dict[st
     curves = clinical_cycles(trial, events)
     wanted = [(q, n) for q in QUANTITIES for n in (q, *(f"{q}_{s}" for s in SIDES))]
     return {n: compare_to_band(curves[n], q, speed, length) for q, n in wanted if n in curves}
+
+
+def realism(trial: Trial) -> dict[str, float]:
+    """How human a walk is, in numbers; joint and ground curves as means of both sides.
+
+    Returns
+    -------
+    dict
+        By quantity of `COMPARED`: ``<quantity>/within_1_sd`` and ``/within_2_sd`` (share of the
+        gait cycle), ``/rms`` (deg or BW) and ``/correlation``; ``angles/within_1_sd`` and
+        ``/within_2_sd``, the means of the three joints; ``first_peak_bw``, ``trough_bw``,
+        ``second_peak_bw``, ``largest_force_bw`` (of any stance) and ``humps`` of the vertical
+        force; ``heel_first_share`` of the heel strikes; ``least_knee_flexion_deg``, negative where
+        a knee bends backwards; ``cadence`` (steps/min), ``stride_length_m``, ``stance_percent``
+        and ``speed`` (m/s).
+
+    Raises
+    ------
+    DataError
+        As `compare_to_humans`.
+    """
+    events = find_events(trial)
+    found: dict[str, float] = {}
+    bands = compare_to_humans(trial, events)
+    for quantity in COMPARED:
+        sides = [bands[name] for s in SIDES if (name := f"{quantity}_{s}") in bands]
+        for part in ("within_1_sd", "within_2_sd", "rms", "correlation") if sides else ():
+            found[f"{quantity}/{part}"] = float(np.mean([getattr(b, part) for b in sides]))
+    for part in ("within_1_sd", "within_2_sd"):
+        shares = [found[f"{joint}/{part}"] for joint in JOINTS if f"{joint}/{part}" in found]
+        found[f"angles/{part}"] = float(np.mean(shares))
+    knees = [clinical_angles(trial)[f"knee_flexion_{s}"] for s in SIDES]
+    found["least_knee_flexion_deg"] = float(np.min(knees))
+    walk = spatiotemporal(trial, events)
+    found |= {
+        "cadence": walk.cadence,
+        "stride_length_m": walk.stride_length,
+        "stance_percent": float(np.mean([walk.stance_percent[s] for s in SIDES])),
+        "speed": walk.speed,
+    }
+    if "ground_force_r_vy" in trial.grf:
+        found |= _ground(trial, events)
+    return found
+
+
+def _ground(trial: Trial, events: GaitEvents) -> dict[str, float]:
+    """What `realism` tells of the ground reaction."""
+    features = [grf_features(trial, s, events) for s in SIDES]
+    loads = clinical_cycles(trial, events)
+    forces = clinical_forces(trial)
+    landings = [share for s in SIDES for share in landing_place(trial, s, events)]
+    found = {
+        f"{part}_bw": float(np.mean([getattr(f, part) for f in features]))
+        for part in ("first_peak", "trough", "second_peak")
+    }
+    found["largest_force_bw"] = float(max(forces[f"grf_vertical_{s}"].max() for s in SIDES))
+    found["humps"] = float(np.mean([humps(loads[f"grf_vertical_{s}"]) for s in SIDES]))
+    if landings:
+        found["heel_first_share"] = float(np.mean(np.array(landings) < REAR))
+    return found
+
+
+def humps(load: Array, depth: float = HUMP_DEPTH) -> int:
+    """Number of maxima of a curve that stand out from the minima beside them by `depth`.
+
+    Parameters
+    ----------
+    load : (n,) array; begins and ends low, as a foot's vertical force over the gait cycle
+    depth : in the curve's unit
+    """
+    count, rising = 0, True
+    extreme = float(load[0])
+    for value in (*map(float, load), float(np.min(load)) - 2.0 * depth):
+        if rising:
+            extreme = max(extreme, value)
+            if value < extreme - depth:
+                count, rising, extreme = count + 1, False, value
+        else:
+            extreme = min(extreme, value)
+            if value > extreme + depth:
+                rising, extreme = True, value
+    return count
+
+
+def landing_place(trial: Trial, side: str, events: GaitEvents) -> list[float]:
+    """Where the centre of pressure lies at each heel strike, 0 at the heel and 1 at the toe.
+
+    Empty where the trial has no landmarks of heel and toe, or no centre of pressure.
+    """
+    names = (f"heel_{side}.x", f"toe_{side}.x")
+    centre = f"ground_force_{side}_px"
+    if not (all(n in trial.points for n in names) and centre in trial.grf):
+        return []
+    heel, toe = (trial.points[n] for n in names)
+    first = np.searchsorted(trial.time, events.heel_strikes[side])
+    at = first[first < trial.time.size]
+    return [float(p) for p in (trial.grf[centre][at] - heel[at]) / (toe[at] - heel[at])]

@@ -25,6 +25,7 @@ from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
     from osim_exo.learn.evaluate import Walked
+    from osim_exo.learn.walkers import TrainedWalker
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Evaluate(Command):
     """Walk with a trained policy and tell what its strides were like.
 
     OpenSim is the physics of record; the compiled model shows what the transfer between the two
-    changes. Falls are counted. Exit code 1 if no walk lasted long enough for a stride.
+    changes. Falls are counted. Curves are compared with the human bands of Schwartz et al. 2008 at
+    the same speed relative to leg length; they are of level walking. Exit code 1 if no walk lasted
+    long enough for a stride.
     """
 
     walker: conf.Positional[str]
@@ -61,6 +64,9 @@ class Evaluate(Command):
 
     accuracy: float = 1e-3
     """of OpenSim's integrator"""
+
+    pushes: bool = False
+    """push walkers too, compiled: the share that stays up, by the change of forward speed"""
 
     out: Path | None = None
     """folder for the trials, to compare and to look at; else only printed"""
@@ -99,11 +105,25 @@ class Evaluate(Command):
             )
             self._write(physics, found[physics])
         rows = strides(found)
+        human = {physics: realism_of(walked) for physics, walked in found.items()}
+        pushed = self._push(walker, progress) if self.pushes else None
         if self.json is not None:
-            emit_json(self.json, {"walker": self.walker, "physics": rows})
+            content = {"walker": self.walker, "physics": rows, "realism": human}
+            emit_json(self.json, content | ({"pushes": pushed} if pushed else {}))
         if str(self.json) != STDOUT:
             _show(rows)
+            _show_realism(human)
+            if pushed is not None:
+                _show_pushes(pushed)
         return DONE if any(row["strides"] for row in rows.values()) else FAILED
+
+    def _push(self, walker: TrainedWalker, progress: Progress) -> dict[str, float]:
+        """Share of walkers that stays up, by size of the push in m/s."""
+        from osim_exo.learn.pushes import PushTest, push_test
+
+        settings = PushTest(speed=self.speed, slope_deg=self.slope)
+        survived = push_test(walker.task, walker.policies, settings, progress).survived
+        return {f"{size:+g}": share for size, share in survived.items()}
 
     def _write(self, physics: str, walked: Walked) -> None:
         from osim_exo.io import write_trial
@@ -138,6 +158,58 @@ def strides(found: dict[str, Walked]) -> dict[str, dict[str, Any]]:
             "sd": {n: None if np.isnan(s) else float(s) for n, s in zip(names, spread)},
         }
     return rows
+
+
+def realism_of(walked: Walked) -> dict[str, float]:
+    """Means over the walks of `osim_exo.analysis.realism.realism`; empty without a stride."""
+    from osim_exo.analysis.realism import realism
+    from osim_exo.errors import DataError
+
+    rows = []
+    for trial in walked.trials:
+        try:
+            rows.append(realism(trial))
+        except DataError:  # fell before its first whole stride; counted among the falls
+            continue
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} if rows else {}
+
+
+def _show_realism(human: dict[str, dict[str, float]]) -> None:
+    """Two tables: curves against the human bands, and single numbers."""
+    from osim_exo.analysis.realism import COMPARED
+
+    names = {name for row in human.values() for name in row}
+    if not names:
+        return
+
+    def cells(name: str, scale: float = 1.0) -> list[str]:
+        return [f"{scale * row[name]:.3g}" if name in row else "–" for row in human.values()]
+
+    bands = []
+    for quantity in ("angles", *COMPARED):
+        label = "mean of the three angles" if quantity == "angles" else quantity.replace("_", " ")
+        for part, text, scale in (
+            ("within_1_sd", "% of cycle within 1 SD", 100.0),
+            ("within_2_sd", "% within 2 SD", 100.0),
+            ("rms", "RMS, deg or BW", 1.0),
+            ("correlation", "correlation", 1.0),
+        ):
+            if f"{quantity}/{part}" in names:
+                bands.append((label, text, *cells(f"{quantity}/{part}", scale)))
+    console = output()
+    console.print(table(("against people", "", *human), bands))
+    single = [(name.replace("_", " "), *cells(name)) for name in _single(human)]
+    console.print(table(("gait", *human), single))
+
+
+def _single(human: dict[str, dict[str, float]]) -> list[str]:
+    """Names without a band, in their order."""
+    return list(dict.fromkeys(n for row in human.values() for n in row if "/" not in n))
+
+
+def _show_pushes(pushed: dict[str, float]) -> None:
+    lines = [(f"{size} m/s", f"{100 * share:.0f} %") for size, share in pushed.items()]
+    output().print(table(("push, compiled", "stay up for 5 s"), lines))
 
 
 def _show(rows: dict[str, dict[str, Any]]) -> None:

@@ -2,9 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from osim_exo.analysis.realism import compare_to_humans, leg_length
+from osim_exo.analysis.events import find_events
+from osim_exo.analysis.normative import band
+from osim_exo.analysis.realism import (
+    compare_to_humans,
+    humps,
+    landing_place,
+    leg_length,
+    realism,
+)
 from osim_exo.errors import DataError
 from osim_exo.io import read_measured
 from osim_exo.trial import Channels, TrialInfo
@@ -54,3 +63,33 @@ def test_bands_need_height_and_speed():
     still = replace(trial, coordinates=Channels(trial.coordinates.names, values))
     with pytest.raises(DataError, match="Set info.speed"):
         compare_to_humans(replaced(still, speed=float("nan")))
+
+
+def test_human_vertical_force_has_two_humps_and_ripples_are_none():
+    human, _ = band("grf_vertical", 1.25, 0.95)
+    assert humps(human) == 2
+    assert humps(human, depth=0.3) == 1
+    ripple = human + 0.02 * np.sin(np.linspace(0.0, 40.0 * np.pi, 101))
+    assert humps(ripple) == 2
+    assert humps(np.array([0.0, 1.2, 0.9, 1.0, 0.8, 1.1, 0.0])) == 3
+
+
+def test_a_synthetic_walk_from_the_bands_is_told_to_be_human():
+    found = realism(walking_trial())
+    assert found["angles/within_2_sd"] > 0.95
+    assert found["humps"] == 2
+    assert found["largest_force_bw"] == pytest.approx(found["first_peak_bw"], abs=0.15)
+    assert found["cadence"] == pytest.approx(60.0 * 2.0 / 1.1, rel=0.1)
+
+
+def test_landing_on_the_heel_is_told_from_the_centre_of_pressure():
+    trial = walking_trial()
+    n = trial.time.size
+    points = Channels(("heel_r.x", "toe_r.x"), np.stack([np.full(n, 1.0), np.full(n, 1.2)], axis=1))
+    values = trial.grf.values.copy()
+    values[:, trial.grf.names.index("ground_force_r_px")] = 1.05
+    grf = Channels(trial.grf.names, values)
+    places = landing_place(replace(trial, points=points, grf=grf), "r", find_events(trial))
+    assert places and np.allclose(places, 0.25)
+    bare = replace(trial, points=Channels.empty(n))
+    assert landing_place(bare, "r", find_events(trial)) == []

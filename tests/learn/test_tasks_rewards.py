@@ -51,6 +51,14 @@ def outcome(**changes):
     return Outcome(reading, **rows, target=changes.get("target"))
 
 
+OPTIONAL = {
+    "load_change": [0.0, 0.0],
+    "metabolic_rate": 0.0,
+    "trunk_torque": 0.0,
+}
+"""What only terms without weight by default need."""
+
+
 def walk(case, **weights):
     terms, _ = WalkTerms(WalkReward(**weights), NAMES, 15.0, 75.0)(case, -5.0)
     return {name: float(values[0]) for name, values in terms.items()}
@@ -135,3 +143,24 @@ def test_effort_grows_only_after_walking_is_learned():
     again = Effort(-5.0, -20.0, 1000.0, 9.0)
     again.restore(effort.snapshot())
     assert (again.weight, again.mean_length) == (effort.weight, effort.mean_length)
+
+
+@pytest.mark.parametrize(
+    ("weights", "changes", "name", "value"),
+    [
+        ({"effort_power": 3.0}, {"activations": [0.2, 0.4]}, "effort", -5.0 * 0.036),
+        ({"loading": -2.0}, {"load_change": [0.3, -0.5]}, "loading", -2.0 * 0.09),
+        ({"fore_aft": -1.5}, {"ground": [0.3, 0.5, -0.1, 0.5]}, "fore_aft", -1.5 * 0.04),
+        ({"vertical": -0.4}, {"ground": [0.0, 0.9, 0.0, 0.6]}, "vertical", -0.4 * 0.25),
+        ({"active_muscles": -3.0}, {"activations": [0.14, 0.4]}, "active_muscles", -3.0 * 0.5),
+        ({"metabolic": -0.1}, {"metabolic_rate": 300.0}, "metabolic", -0.1 * 4.0),
+        ({"trunk_effort": -0.5}, {"trunk_torque": -0.2}, "trunk_effort", -0.5 * 0.04),
+        ({"pelvis_rate": -0.05}, {"speeds": [2.0, 1.25, 0, -2.0, 0, 0]}, "pelvis_rate", -0.2),
+    ],
+)
+def test_terms_that_are_off_by_default_follow_from_hand_when_weighted(
+    weights, changes, name, value
+):
+    case = outcome(**{**OPTIONAL, **changes})
+    assert name == "effort" or name not in walk(case)
+    assert walk(case, **weights)[name] == pytest.approx(value)

@@ -39,6 +39,9 @@ Rows = npt.NDArray[np.intp]
 QUANTITIES = ("grf", "mass_centre_velocity", "passive_moment")
 """What is read of the compiled model in every control step, in one go."""
 
+METABOLIC = "bhargava2004"
+"""Read too where it has a cost; W per muscle."""
+
 SLOPE_EVERY = 5
 """Control steps between two changes of the ground's slope: setting it costs a part of a step."""
 
@@ -74,9 +77,11 @@ class TaskEnv:
         imitates = config.kind == "imitate"
         others = physics.names.others
         torques = [a.optimal_force for a in physics.spec.actuators if a.name in others]
+        trunk = torques[0] if torques else 1.0
         self._walker = walker = Walker(
-            config, physics, torques[0] if torques else 1.0, strides if imitates else None, frozen
+            config, physics, trunk, strides if imitates else None, frozen
         )
+        self._trunk_share = trunk / config.trunk.largest
         self._random = np.random.default_rng(seed)
         self._starts = StartSource(config.starts, physics, strides)
         n_angle = int(walker.exo.is_angle.sum()) if walker.exo is not None else 0
@@ -89,6 +94,10 @@ class TaskEnv:
         last = None if imitates else config.walk.final_effort
         goal = config.walk.learned_share * config.ends.duration
         self._effort = Effort(first, last, config.walk.final_effort_steps, goal)
+        costs = config.kind == "walk" and config.walk.metabolic
+        self._quantities = (*QUANTITIES, METABOLIC) if costs else QUANTITIES
+        self._metabolic: Array | None = None
+        self._trunk: Array | None = None
         self._falls = Falls(config, physics)
         self._most_steps = max(round(config.ends.duration / config.control_dt), 1)
         n = physics.n_env
@@ -99,6 +108,7 @@ class TaskEnv:
         self._torque = np.zeros((n, len(names.exo)))
         self._describe()
         self._reading = Reading.of(physics)
+        self._load = self._reading.ground[:, 1::2].copy()
         self._centre_speed = np.zeros((n, 3))
 
     def _describe(self) -> None:
@@ -190,6 +200,7 @@ class TaskEnv:
         self._clock[rows], self._lasted[rows] = 0, 0
         self._excitations[rows], self._torque[rows] = 0.0, 0.0
         self._read()
+        self._load[rows] = self._reading.ground[rows, 1::2]
         self._walker.begin(rows, self._reading.of_rows(rows), begun.forward, begun.phase)
 
     def _set_slopes(self, rows: Rows) -> None:
@@ -201,9 +212,11 @@ class TaskEnv:
 
     def _read(self) -> None:
         """Read the physics once, for observation, reward and ends."""
-        found = self._physics.quantities(*QUANTITIES)
+        found = self._physics.quantities(*self._quantities)
         self._centre_speed = found["mass_centre_velocity"]
         self._passive = found["passive_moment"]
+        if METABOLIC in found:
+            self._metabolic = np.clip(np.nan_to_num(found[METABOLIC].sum(axis=1)), 0.0, HUGE**2)
         self._reading = Reading.of(self._physics)
         failed = np.flatnonzero(self._physics.failed)
         if failed.size:
@@ -238,6 +251,7 @@ class TaskEnv:
         )
         command *= self._randomiser.drawn.torque_gain[:, None]
         self._physics.step(excitations, command, others)
+        self._trunk = self._trunk_share * others[:, 0] if others.shape[1] else None
         self._steps += 1
         self._clock += 1
         self._lasted += 1
@@ -288,10 +302,14 @@ class TaskEnv:
             reading.exo_torque - self._torque,
             fallen,
             target,
+            reading.ground[:, 1::2] - self._load,
+            self._metabolic,
+            self._trunk,
         )
         judge = self._walk if target is None else self._imitate
         weighted, facts = judge(outcome, self._effort.weight)
         self._excitations, self._torque = excitations, reading.exo_torque
+        self._load = reading.ground[:, 1::2].copy()
         reward = np.sum(list(weighted.values()), axis=0)
         terms = {f"reward/{name}": value for name, value in weighted.items()} | facts
         terms["effort_weight"] = np.full(self.n_env, self._effort.weight)
@@ -305,6 +323,7 @@ class TaskEnv:
             "steps": np.array(self._steps),
             "excitations": self._excitations.copy(),
             "torque": self._torque.copy(),
+            "load": self._load.copy(),
             "random": generator_state(self._random),
             "effort": self._effort.snapshot(),
         }
@@ -336,6 +355,7 @@ class TaskEnv:
         self._steps = int(snapshot["steps"])
         self._excitations = np.array(snapshot["excitations"], dtype=float)
         self._torque = np.array(snapshot["torque"], dtype=float)
+        self._load = np.array(snapshot["load"], dtype=float)
         restore_generator(self._random, snapshot["random"])
         self._effort.restore(snapshot["effort"])
         self._walker.restore(part("walker/"))

@@ -88,7 +88,10 @@ class WalkReward(Config):
     upright_bounce: float = Field(default=1.0, ge=0.0, description="per (m/s)^2, vertically")
     trunk_lean: float = Field(default=-0.1, description="wanted, rad; forward is negative")
     alive: float = Field(default=0.2, description="times 1")
-    effort: float = Field(default=-5.0, le=0.0, description="times mean squared activation")
+    effort: float = Field(
+        default=-5.0, le=0.0, description="times mean of activations to the effort's power"
+    )
+    effort_power: float = Field(default=2.0, ge=1.0, le=4.0, description="of the activations")
     final_effort: float | None = Field(
         default=None, le=0.0, description="the same once walking is learned; none: no change"
     )
@@ -108,6 +111,26 @@ class WalkReward(Config):
         default=-0.25, le=0.0, description="times vertical force over the threshold, body weights"
     )
     impact_threshold: float = Field(default=1.3, gt=0.0, description="per foot, body weights")
+    loading: float = Field(
+        default=0.0, le=0.0, description="times squared rise of each foot's force, body weights^2"
+    )
+    fore_aft: float = Field(
+        default=0.0, le=0.0, description="times squared forward acceleration, g^2"
+    )
+    vertical: float = Field(default=0.0, le=0.0, description="times squared vertical one, g^2")
+    active_muscles: float = Field(
+        default=0.0, le=0.0, description="times share of muscles above the threshold"
+    )
+    active_threshold: float = Field(default=0.15, gt=0.0, lt=1.0, description="activation")
+    trunk_effort: float = Field(
+        default=0.0, le=0.0, description="times squared torque of the trunk over its largest"
+    )
+    pelvis_rate: float = Field(
+        default=0.0, le=0.0, description="times squared rate of the pelvis' tilt, (rad/s)^2"
+    )
+    metabolic: float = Field(
+        default=0.0, le=0.0, description="times Bhargava 2004 rate, W per kg of body"
+    )
     fall: float = Field(default=-2.0, le=0.0, description="times 1 in the step of a fall")
     exo_torque: float = Field(default=-0.01, le=0.0, description="times mean (torque / max)^2")
     exo_change: float = Field(

@@ -38,6 +38,9 @@ class Outcome:
     torque_change : (n_env, n_exo) array, of the delivered torque since the step before, Nm
     fallen : (n_env,) array of bool
     target : states of the reference now; None without one
+    load_change : (n_env, 2) array, of each foot's upward force since the step before, body weights
+    metabolic_rate : (n_env,) array, W; None where it is not asked for
+    trunk_torque : (n_env,) array, share of its largest; None without a trunk's actuator
     """
 
     reading: Reading
@@ -49,6 +52,9 @@ class Outcome:
     torque_change: Array
     fallen: Mask
     target: Posture | None = None
+    load_change: Array | None = None
+    metabolic_rate: Array | None = None
+    trunk_torque: Array | None = None
 
 
 class WalkTerms:
@@ -101,12 +107,13 @@ class WalkTerms:
         terms = {
             "speed": w.speed * score * upright,
             "alive": w.alive * ~outcome.fallen,
-            "effort": effort * squared,
+            "effort": effort * self._effort(reading.activations, squared),
             "smoothness": w.smoothness * np.mean(outcome.excitation_change**2, axis=1),
             "joint_limits": w.joint_limits * np.minimum(limits, MOST_LIMIT),
             "impact": w.impact * np.maximum(load - w.impact_threshold, 0.0).sum(axis=1),
             "fall": w.fall * outcome.fallen,
         }
+        terms |= self._optional(outcome)
         if self._joints:
             terms |= exo_terms(w, outcome, self._max_torque)
             power = np.maximum(reading.exo_torque * reading.speeds[:, self._joints], 0.0)
@@ -118,6 +125,33 @@ class WalkTerms:
             "mean_activation": np.mean(reading.activations, axis=1),
         }
         return terms, facts
+
+    def _effort(self, activations: Array, squared: Array) -> Array:
+        """Mean of the activations to the effort's power, (n_env,) array."""
+        if self._settings.effort_power == 2.0:
+            return squared
+        return np.asarray(np.mean(activations**self._settings.effort_power, axis=1))
+
+    def _optional(self, outcome: Outcome) -> Terms:
+        """Terms that are off by default; those without weight are left out."""
+        w, reading, terms = self._settings, outcome.reading, {}
+        if w.loading and outcome.load_change is not None:
+            rise = np.maximum(outcome.load_change, 0.0)
+            terms["loading"] = w.loading * np.sum(rise**2, axis=1)
+        if w.fore_aft:
+            terms["fore_aft"] = w.fore_aft * reading.ground[:, ::2].sum(axis=1) ** 2
+        if w.vertical:
+            terms["vertical"] = w.vertical * (reading.ground[:, 1::2].sum(axis=1) - 1.0) ** 2
+        if w.active_muscles:
+            above = np.mean(reading.activations > w.active_threshold, axis=1)
+            terms["active_muscles"] = w.active_muscles * above
+        if w.pelvis_rate:
+            terms["pelvis_rate"] = w.pelvis_rate * reading.speeds[:, self._tilt] ** 2
+        if w.trunk_effort and outcome.trunk_torque is not None:
+            terms["trunk_effort"] = w.trunk_effort * outcome.trunk_torque**2
+        if w.metabolic and outcome.metabolic_rate is not None:
+            terms["metabolic"] = w.metabolic * outcome.metabolic_rate / self._mass
+        return terms
 
 
 class ImitateTerms:

@@ -1,0 +1,102 @@
+"""Pushes: the share of walkers that stay up after a sudden change of their forward speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from osim_exo.config import Config
+from osim_exo.learn.tasks import TaskEnv, make
+from osim_exo.learn.tasks.commands import CommandPoint, Commands
+from osim_exo.learn.tasks.config import Ends, Randomisation, TaskConfig
+from osim_exo.learn.tasks.randomise import forward_column, push
+from osim_exo.learn.tasks.walker import Actor
+from osim_exo.progress import SILENT, Progress
+
+
+class PushTest(Config):
+    """Which pushes, how many walkers, how long; the walkers stand within random phases."""
+
+    sizes: tuple[float, ...] = Field(
+        default=(-0.5, -0.4, -0.3, -0.2, -0.1, 0.1, 0.2, 0.3, 0.4, 0.5),
+        min_length=1,
+        description="changes of forward speed, m/s; forward positive",
+    )
+    walkers: int = Field(default=48, ge=1, le=10_000, description="per size")
+    speed: float = Field(default=1.25, ge=0.1, le=2.2, description="commanded, m/s")
+    slope_deg: float = Field(default=0.0, ge=-10.0, le=10.0, description="uphill positive, degrees")
+    settle: float = Field(default=3.0, ge=0.0, le=60.0, description="before the push, s")
+    watch: float = Field(default=5.0, gt=0.0, le=60.0, description="after the push, s")
+    seed: int = Field(default=0, ge=0, description="of phases and noise")
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push test gave.
+
+    Attributes
+    ----------
+    survived : by size in m/s, share of its walkers that stayed up to the end
+    fell_before : share of all walkers that fell before the push
+    """
+
+    survived: Mapping[float, float]
+    fell_before: float
+
+
+def push_test(
+    config: TaskConfig,
+    policies: Mapping[str, Actor],
+    settings: PushTest | None = None,
+    progress: Progress = SILENT,
+) -> Pushed:
+    """Push walkers in compiled physics, each once, and count who stays up.
+
+    Parameters
+    ----------
+    config : the task that was learned; its commands and randomisation give way to `settings`
+    policies : of every part that acts
+    settings : PushTest
+    progress : Progress
+
+    Notes
+    -----
+    A push adds its size to the forward speed of the whole body at once, at whatever phase a walker
+    is. Who fell before the push counts as not having survived.
+    """
+    settings = settings or PushTest()
+    point = CommandPoint(time=0.0, speed=settings.speed, slope_deg=settings.slope_deg)
+    task = config.changed(
+        commands=Commands(schedule=(point,)),
+        randomisation=Randomisation(),
+        starts=config.starts.changed(standing_share=0.0),
+        ends=Ends(
+            **config.ends.model_dump(exclude={"duration", "stagger"}), duration=600, stagger=False
+        ),
+    )
+    sizes = np.repeat(np.array(settings.sizes), settings.walkers)
+    env = make(task, sizes.size, settings.seed, policies)
+    try:
+        env.reset()
+        with progress.step("Pushing walkers"):
+            before = _walk(env, settings.settle)
+            push(env.physics, forward_column(env.physics), np.arange(sizes.size), sizes)
+            stayed = ~(before | _walk(env, settings.watch))
+    finally:
+        env.close()
+    return Pushed(
+        {size: float(stayed[sizes == size].mean()) for size in settings.sizes},
+        float(before.mean()),
+    )
+
+
+def _walk(env: TaskEnv, seconds: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Who fell within a time, (n_env,) array of bool."""
+    fell = np.zeros(env.n_env, dtype=bool)
+    none = np.zeros((env.n_env, 0), dtype=np.float32)
+    for _ in range(round(seconds / env.config.control_dt)):
+        fell |= env.step(none).terminated
+    return fell
