@@ -1,8 +1,8 @@
 """Push test: who is pushed harder falls more often, and nobody falls unpushed."""
 
 import pytest
-from pydantic import ValidationError
 
+from osim_exo.errors import InputError
 from osim_exo.learn.pushes import PushTest, push_test
 from osim_exo.learn.walkers import shipped_walker
 
@@ -16,7 +16,7 @@ def test_a_shipped_walker_stays_up_unpushed_and_falls_when_its_speed_is_taken():
 
 
 def test_a_push_test_needs_sizes_and_walkers():
-    with pytest.raises(ValidationError, match="sizes"):
+    with pytest.raises(InputError, match="sizes"):
         PushTest(sizes=())
-    with pytest.raises(ValidationError, match="walkers"):
+    with pytest.raises(InputError, match="walkers"):
         PushTest(walkers=0)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from osim_exo.device import DeviceState
 from osim_exo.errors import InputError
 from osim_exo.learn.base import (
     Mirror,
@@ -24,11 +23,11 @@ from osim_exo.learn.tasks.ends import Falls
 from osim_exo.learn.tasks.randomise import Randomiser
 from osim_exo.learn.tasks.rewards import ImitateTerms, Outcome, WalkTerms
 from osim_exo.learn.tasks.senses import CLOCK, Reading
+from osim_exo.learn.tasks.snapshots import flat, unflat
 from osim_exo.learn.tasks.starts import StartSource
 from osim_exo.learn.tasks.strides import Strides
 from osim_exo.learn.tasks.walker import Actor, Walker
 from osim_exo.physics.compiled import CompiledPhysics
-from osim_exo.physics.compiled.guard import CompiledState
 from osim_exo.policy import Interface
 from osim_exo.units import DEG, GRAVITY
 
@@ -329,7 +328,7 @@ class TaskEnv:
         }
         held |= {f"walker/{n}": v for n, v in self._walker.snapshot().items()}
         held |= {f"random/{n}": v for n, v in self._randomiser.snapshot().items()}
-        return held | {f"physics/{n}": v for n, v in _flat(self._physics.snapshot()).items()}
+        return held | {f"physics/{n}": v for n, v in flat(self._physics.snapshot()).items()}
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of an environment that was made alike.
@@ -360,48 +359,9 @@ class TaskEnv:
         self._effort.restore(snapshot["effort"])
         self._walker.restore(part("walker/"))
         self._randomiser.restore(part("random/"))
-        self._physics.restore(_state(part("physics/")))
+        self._physics.restore(unflat(part("physics/")))
         self._read()
 
     def close(self) -> None:
         """Give back what the physics holds."""
         self._physics.close()
-
-
-def _flat(state: CompiledState) -> Snapshot:
-    """A physics' snapshot as arrays by name."""
-    held: Snapshot = {
-        "time": state.time,
-        "states": state.states,
-        "controls": state.controls,
-        "failed": state.failed,
-        "reasons": state.reasons,
-    }
-    if state.device is not None:
-        held["device_commands"] = state.device.commands
-        held["device_lagged"] = state.device.lagged
-        held["device_torque"] = state.device.torque
-    return held | {f"parameter/{name}": values for name, values in state.parameters.items()}
-
-
-def _state(held: Snapshot) -> CompiledState:
-    """The snapshot that `_flat` took apart."""
-
-    def numbers(name: str) -> Array:
-        return np.array(held[name], dtype=float)
-
-    device = None
-    if "device_commands" in held:
-        device = DeviceState(
-            numbers("device_commands"), numbers("device_lagged"), numbers("device_torque")
-        )
-    parameters = {n[10:]: numbers(n) for n in held if n.startswith("parameter/")}
-    return CompiledState(
-        numbers("time"),
-        numbers("states"),
-        numbers("controls"),
-        np.array(held["failed"], dtype=bool),
-        device,
-        parameters,
-        np.array(held["reasons"], dtype=np.int8),
-    )
