@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,10 @@ from osim_exo.analysis.events import GaitEvents, find_events
 from osim_exo.analysis.metrics import Metric, compute_metrics
 from osim_exo.errors import InputError, check_option
 from osim_exo.names import CONDITIONS, side
-from osim_exo.trial import Array, Trial
+from osim_exo.trial import Array, Trial, TrialInfo
+
+Missing = dict[tuple[str, str], list[str]]
+"""Names of trials by what could not be computed of them, and why."""
 
 UNITS = ("subjects", "seeds")
 """What may count as independent."""
@@ -117,21 +120,38 @@ def gather(trials: Iterable[Trial], units: str | None = None) -> Cohort:
             f"The trials are of several models ({', '.join(models)}). Compare one model at a time."
         )
     kind = _units(trials, units)
-    missing: dict[tuple[str, str], list[str]] = {}
+    missing: Missing = {}
     groups: dict[Cell, dict[str, list[Trial]]] = {}
     for trial in trials:
         label = trial.info.subject if kind == "subjects" else str(trial.info.seed)
-        groups.setdefault(_cell(trial), {}).setdefault(label, []).append(trial)
-    cells = {
-        cell: {
-            label: _unit(repetitions, kind, missing)
-            for label, repetitions in sorted(groups[cell].items())
-        }
-        for cell in sorted(groups, key=_order)
-    }
+        groups.setdefault(cell_of(trial.info), {}).setdefault(label, []).append(trial)
+    entries = [
+        (cell, label, unit_of(repetitions, kind, missing))
+        for cell, labelled in groups.items()
+        for label, repetitions in labelled.items()
+    ]
+    return assemble(models[0] if models else "", kind, entries, missing)
+
+
+def assemble(
+    model: str, kind: str, entries: Iterable[tuple[Cell, str, Unit]], missing: Missing
+) -> Cohort:
+    """A cohort of units that were measured before.
+
+    Parameters
+    ----------
+    model : name of the model
+    kind : ``subjects`` or ``seeds``
+    entries : cell, label and unit
+    missing : names of trials by what could not be computed, and why
+    """
+    groups: dict[Cell, dict[str, Unit]] = {}
+    for cell, label, unit in entries:
+        groups.setdefault(cell, {})[label] = unit
+    cells = {cell: dict(sorted(groups[cell].items())) for cell in sorted(groups, key=_order)}
     present = {cell.condition for cell in cells}
     return Cohort(
-        models[0] if models else "",
+        model,
         kind,
         tuple(c for c in CONDITIONS if c in present),
         cells,
@@ -155,8 +175,8 @@ def _units(trials: list[Trial], units: str | None) -> str:
     return "seeds" if len(subjects) == 1 and len(seeds) > 1 else "subjects"
 
 
-def _cell(trial: Trial) -> Cell:
-    info = trial.info
+def cell_of(info: TrialInfo) -> Cell:
+    """The cell that a trial belongs to."""
     speed = round(info.speed, 6) if math.isfinite(info.speed) else None
     slope = round(info.slope_deg, 6) + 0.0
     return Cell(speed, slope, info.physics, info.condition, info.controller)
@@ -177,8 +197,15 @@ def _preference(comparator: Cell, cell: Cell) -> tuple[bool, bool, str]:
     )
 
 
-def _unit(trials: list[Trial], kind: str, missing: dict[tuple[str, str], list[str]]) -> Unit:
-    """Average the repetitions of one unit; a metric counts where every repetition has it."""
+def unit_of(trials: Sequence[Trial], kind: str, missing: Missing) -> Unit:
+    """Average the repetitions of one unit; a metric counts where every repetition has it.
+
+    Parameters
+    ----------
+    trials : of one cell and unit, at least one
+    kind : ``subjects`` or ``seeds``
+    missing : what could not be computed is added here, with the trials' names
+    """
     sets, curves = [], []
     for trial in trials:
         events = find_events(trial)

@@ -178,7 +178,13 @@ def compare(
     MissingExtraError
         spm1d was asked for and is not installed.
     """
-    cohort: Cohort = gather(trials, units)
+    return compare_cohort(gather(trials, units), study, seed, curves)
+
+
+def compare_cohort(
+    cohort: Cohort, study: str = "comparison", seed: int = 0, curves: str = "permutation"
+) -> Comparison:
+    """Compare units that are measured already; otherwise as `compare`."""
     rows, statistics = metric_rows(cohort, seed)
     tested = curve_rows(cohort, seed, curves)
     return Comparison(

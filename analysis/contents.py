@@ -129,7 +129,10 @@ def _facts(
 
 
 def build(
-    comparison: Comparison, trials: Sequence[Trial], study: Mapping[str, Any] | None = None
+    comparison: Comparison,
+    trials: Sequence[Trial],
+    study: Mapping[str, Any] | None = None,
+    further: Sequence[Drawing] = (),
 ) -> Contents:
     """Put a report together.
 
@@ -137,8 +140,9 @@ def build(
     ----------
     comparison : `osim_exo.analysis.compare.Comparison`
     trials : the trials it was made of, in any order; any subset of arms
-    study : ``name``, ``title``, ``question``, ``configuration``, ``provenance``, ``gates``; all may
-        be missing
+    study : ``name``, ``title``, ``question``, ``configuration``, ``provenance``, ``gates``,
+        ``notes``; all may be missing
+    further : figures about all walks together
     """
     study = study or {}
     rows = list(comparison.rows)
@@ -151,7 +155,7 @@ def build(
     parts = tuple(_part(comparison, findings, trials, arms, each, tracked) for findings in found)
     bands = any(human_bands(pick(trials, walk)) for walk in walks)
     methods = write_methods(trials, study, statistics_sentences(comparison, units), bands=bands)
-    notes = []
+    notes = [str(note) for note in study.get("notes", ())]
     if units[0] == "training seed":
         notes.append(
             "Intervals are over training seeds: they show how much learning varies, not how people "
@@ -169,7 +173,7 @@ def build(
         walk_rows=tuple(row for findings in found for row in walk_rows(findings)),
         summaries=tuple(summarise(findings, units) for findings in found),
         notes=tuple(notes),
-        overview=tuple(overview_plates(found)),
+        overview=(*overview_plates(found), *further),
         parts=parts,
         methods=methods,
         missing=tuple(

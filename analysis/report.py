@@ -301,6 +301,7 @@ def write_report(
     comparison: Comparison,
     trials: Sequence[Trial],
     study: Mapping[str, Any] | None = None,
+    further: Sequence[Drawing] = (),
 ) -> Path:
     """Write the report and, beside it, its references as BibTeX.
 
@@ -311,7 +312,9 @@ def write_report(
     trials : any subset of arms; one or many subjects, speeds and slopes
     study : plain dictionary with ``name``, ``title``, ``question``, ``configuration``,
         ``provenance`` (as `osim_exo.provenance.provenance` gives it) and ``gates`` (by trial name,
-        lists of ``name``, ``value``, ``limit``, ``passed``, ``explanation``); all may be missing
+        lists of ``name``, ``value``, ``limit``, ``passed``, ``explanation``) and ``notes``, a list
+        of sentences; all may be missing
+    further : figures that stand before those of each walk
 
     Returns
     -------
@@ -326,7 +329,7 @@ def write_report(
     """
     target = report_path(path, "report.html")
     bib = target.with_suffix(".bib")
-    contents = build(comparison, trials, study)
+    contents = build(comparison, trials, study, further)
     html = render(contents, bib_name=bib.name)
     write_text(bib, bibtex(contents.methods.references))
     return write_text(target, html)

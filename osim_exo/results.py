@@ -20,7 +20,9 @@ from osim_exo.names import Condition
 from osim_exo.trial import Trial, TrialInfo
 
 if TYPE_CHECKING:
+    from osim_exo.analysis.cohort import Cohort
     from osim_exo.analysis.compare import Comparison
+    from osim_exo.analysis.plates import Drawing
 
 ALLOWED = (
     "Allowed are a trial folder (it holds trial.json), a study's output folder or another folder "
@@ -210,6 +212,8 @@ def write_results(
     seed: int = 0,
     units: str | None = None,
     curves: str = "permutation",
+    cohort: Cohort | None = None,
+    further: Sequence[Drawing] = (),
 ) -> Comparison:
     """Compare `trials` and write comparison.json, comparison.csv and report.html.
 
@@ -221,6 +225,9 @@ def write_results(
         ``configuration``, ``provenance`` and ``gates`` go into the report
     seed : of the permutation tests
     units, curves : see `osim_exo.analysis.compare.compare`
+    cohort : what is compared, where it was measured of longer walks than `trials` hold, which then
+        are only drawn
+    further : figures for the report, before those of each walk
 
     Returns
     -------
@@ -235,12 +242,14 @@ def write_results(
         A library of the report is not installed; the comparison is written before. Or spm1d was
         asked for and is not; then nothing is written.
     """
-    from osim_exo.analysis.compare import compare
+    from osim_exo.analysis.cohort import gather
+    from osim_exo.analysis.compare import compare_cohort
     from osim_exo.analysis.report import write_report
 
     name = str(record.get("study", folder.name))
-    comparison = compare(trials, study=name, seed=seed, units=units, curves=curves)
+    known = gather(trials, units) if cohort is None else cohort
+    comparison = compare_cohort(known, study=name, seed=seed, curves=curves)
     comparison.to_json(folder / "comparison.json")
     comparison.to_csv(folder / "comparison.csv")
-    write_report(folder / "report.html", comparison, trials, {"name": name, **record})
+    write_report(folder / "report.html", comparison, trials, {"name": name, **record}, further)
     return comparison

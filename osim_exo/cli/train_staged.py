@@ -27,8 +27,9 @@ def holds_chains(folder: Path) -> bool:
 
 def run(command: Train, progress: Progress) -> int:
     """Train every stage of every seed, or go on with it, and print."""
+    from osim_exo.learn.chain import read_chains
     from osim_exo.learn.staged import run_seeds, staged_chains
-    from osim_exo.learn.stages import read_chains, run_chain
+    from osim_exo.learn.stages import run_chain
 
     if command.resume:
         found = read_chains(command.out)

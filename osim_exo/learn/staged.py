@@ -18,22 +18,15 @@ from pydantic import Field, model_validator
 
 from osim_exo.config import Config
 from osim_exo.device import DeviceLimits
-from osim_exo.errors import InputError, MissingExtraError
+from osim_exo.errors import InputError
 from osim_exo.files import writable_folder
+from osim_exo.learn.chain import Chain, Stage, seed_folder, with_seeds
 from osim_exo.learn.config import LearnConfig
-from osim_exo.learn.stages import (
-    Chain,
-    ChainResult,
-    Stage,
-    claim,
-    run_chain,
-    seed_folder,
-    steps_done,
-    with_seeds,
-)
+from osim_exo.learn.stages import ChainResult, claim, run_chain, steps_done
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import HipExo, JointExo, ModelConfig
 from osim_exo.names import Condition
+from osim_exo.parallel import each
 from osim_exo.progress import SILENT, Progress, Step
 from osim_exo.provenance import cores
 
@@ -68,9 +61,9 @@ class StagedConfig(Config):
     rate_noise: float = Field(
         default=0.1, ge=0.0, le=5.0, description="of the device's rate sensors, rad/s"
     )
-    worn_steps: int = Field(default=1_500_000, ge=1, description="adapting to the worn device")
-    exo_steps: int = Field(default=1_500_000, ge=1, description="device against the frozen human")
-    both_steps: int = Field(default=2_500_000, ge=1, description="human and device together")
+    worn_steps: int = Field(default=2_000_000, ge=1, description="adapting to the worn device")
+    exo_steps: int = Field(default=2_000_000, ge=1, description="device against the frozen human")
+    both_steps: int = Field(default=3_000_000, ge=1, description="human and device together")
 
     @model_validator(mode="after")
     def _human_alone(self) -> Self:
@@ -200,20 +193,15 @@ def run_seeds(
     n_job = min(jobs or cores(), len(chains))
     if n_job == 1:
         return tuple(run_chain(c, f, progress=progress) for c, f in zip(chains, folders))
-    try:
-        from joblib import Parallel, delayed
-    except ImportError as error:
-        raise MissingExtraError("joblib", "learn") from error
     total = sum(chain.steps for chain in chains)
-    tasks = (delayed(run_chain)(c, f) for c, f in zip(chains, folders))
     with (
         progress.step(f"Training {len(chains)} seeds", total, "steps") as step,
         _watched(lambda: _tell(step, chains, folders)),
         _one_thread_each(),
     ):
-        results = Parallel(n_jobs=n_job)(tasks)
+        found = list(each(run_chain, zip(chains, folders), n_job))
         _tell(step, chains, folders)
-    return tuple(results)
+    return tuple(sorted(found, key=lambda result: result.chain.seed))
 
 
 def _one_thread_each() -> AbstractContextManager[Any]:
