@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +12,22 @@ import torch
 from torch import Tensor
 
 from osim_exo.errors import DataError
-from osim_exo.learn import checkpoint
-from osim_exo.learn.checkpoint import Arrays
+from osim_exo.learn.held import Held
 from osim_exo.learn.networks import Network
 from osim_exo.learn.normalise import Normaliser
 from osim_exo.learn.ppo import Ppo
-from osim_exo.learn.records import RunFolder
 from osim_exo.learn.symmetry import Linear
 
 Rows = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Held:
-    """What an earlier run learned.
-
-    Attributes
-    ----------
-    folder : of the run
-    signature : of its task; see `osim_exo.learn.checkpoint.signature`
-    arrays : of its checkpoint
-    averaged : whether its networks are averaged over both sides (``symmetry = "average"``)
-    """
-
-    folder: Path
-    signature: dict[str, Any]
-    arrays: Arrays
-    averaged: bool = False
-
-    @classmethod
-    def read(cls, folder: str | Path) -> Held:
-        """Read a run's checkpoint."""
-        path = Path(folder)
-        facts, arrays = checkpoint.load(path / checkpoint.FILE)
-        network = RunFolder(path).config().get("learn", {}).get("network", {})
-        averaged = network.get("symmetry") == "average"
-        return cls(path, dict(facts["signature"]), arrays, averaged)
-
-    @property
-    def action_names(self) -> list[str]:
-        """Names of its task's actions."""
-        return [str(action[0]) for action in self.signature["actions"]]
 
 
 def adopt(ppo: Ppo, signature: Mapping[str, Any], runs: Sequence[Held]) -> None:
     """Put what earlier runs learned into new networks, and freeze the normalisers.
 
     A channel that the earlier run did not have gets zero weights: it changes nothing until it is
-    learned about. Each part takes the last run that has it; the critic takes the last run. Weights
-    that were tied for a symmetric body go on untied where the body is not: the same policy at
-    first, which may then treat the two sides differently.
+    learned about. Each part takes the last run that has it, as does the critic. Weights that were
+    tied for a symmetric body go on untied where the body is not: the same policy at first, which
+    may then treat the two sides differently.
 
     Parameters
     ----------
@@ -98,9 +63,11 @@ def adopt(ppo: Ppo, signature: Mapping[str, Any], runs: Sequence[Held]) -> None:
     for held in runs:
         seen = _places(held.signature["observations"], signature["observations"])
         _adopt_normaliser(ppo.actor.normaliser, "actor/normaliser", held, seen)
-    _adopt_critic(ppo, signature, runs[-1])
     ppo.actor.normaliser.freeze()
-    ppo.critic.normaliser.freeze()
+    critics = [held for held in runs if held.has_critic]
+    if critics:
+        _adopt_critic(ppo, signature, critics[-1])
+        ppo.critic.normaliser.freeze()
 
 
 def _check_averaging(ppo: Ppo, held: Held) -> None:

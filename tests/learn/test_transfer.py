@@ -1,5 +1,7 @@
 """Fine-tuning keeps what was learned."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,11 @@ from osim_exo.errors import DataError
 torch = pytest.importorskip("torch")
 
 from osim_exo.learn.config import LearnConfig, NetworkConfig, PpoConfig  # noqa: E402
+from osim_exo.learn.held import POLICY_STD, Held  # noqa: E402
 from osim_exo.learn.records import RunFolder  # noqa: E402
 from osim_exo.learn.synthetic import SyntheticConfig, SyntheticEnv  # noqa: E402
 from osim_exo.learn.train import TrainConfig, Training, train  # noqa: E402
+from osim_exo.learn.walkers import shipped_walkers  # noqa: E402
 
 TASK = SyntheticConfig(pairs=2, singles=1, action_pairs=1, privileged=2, steps=25)
 LEARN = LearnConfig(
@@ -173,3 +177,24 @@ def test_an_averaged_network_is_no_start_for_a_plain_one(run, tmp_path):
         fine_tuning(tmp_path / "averaged", Lopsided(TASK, 64, 5))
     with pytest.raises(DataError, match="is not averaged over both sides"):
         fine_tuning(run, SyntheticEnv(TASK, 64, 5), network=own.network)
+
+
+def test_a_policy_without_its_checkpoint_goes_on_learning(run, tmp_path):
+    shutil.copytree(run / "policy", tmp_path / "shipped" / "policy")
+    training = fine_tuning(tmp_path / "shipped", SyntheticEnv(TASK, 64, 5))
+    with torch.no_grad():
+        new, old = training.ppo.actor(seen()), before(run).ppo.actor(seen())
+    torch.testing.assert_close(new, old, atol=1e-6, rtol=1e-5)
+    assert training.ppo.actor.std().detach().numpy() == pytest.approx(POLICY_STD)
+    assert bool(training.ppo.actor.normaliser.frozen)
+    assert not bool(training.ppo.critic.normaliser.frozen)
+    rewards = [training.iterate()["reward/mean"] for _ in range(5)]
+    learned = np.mean([row["reward/mean"] for row in RunFolder(run).metrics()[-3:]])
+    assert min(rewards) > learned - 0.15
+
+
+def test_a_shipped_walker_is_found_by_its_name():
+    (name, *_) = shipped_walkers()
+    held = Held.read(name)
+    assert held.folder.name == name
+    assert "human" in held.signature["parts"] and not held.averaged
