@@ -6,7 +6,7 @@ Needs numpy and, for networks in ONNX, onnxruntime; nothing that learns.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,10 +17,8 @@ from pydantic import Field, model_validator
 from osim_exo import bundle
 from osim_exo.config import Config
 from osim_exo.errors import DataError, InputError, MissingExtraError, check_option
-
-Array = npt.NDArray[np.floating]
-Float32 = npt.NDArray[np.float32]
-Evaluate = Callable[[Array], Float32]
+from osim_exo.networks import WEIGHTS as WEIGHTS
+from osim_exo.networks import Array, Evaluate, Float32, network
 
 Squashing = Literal["sigmoid", "clip", "tanh"]
 
@@ -130,17 +128,11 @@ def sigmoid_for(start: float, gain: float = 2.0) -> dict[str, float]:
     return {"gain": gain, "offset": math.log(start / (1.0 - start))}
 
 
-ONNX, WEIGHTS, GOLDEN = "network.onnx", "network.npz", "golden.npz"
-"""Files of a bundle: the network; its weights as plain arrays; inputs with their outputs."""
+ONNX, GOLDEN = "network.onnx", "golden.npz"
+"""Files of a bundle beside `WEIGHTS`: the network; inputs with their outputs."""
 
 GOLDEN_TOLERANCE = 1e-5
 """Largest difference from a golden output, over 1 + its size; float32 sums in another order."""
-
-NONLINEAR: dict[str, Callable[[Array], Array]] = {
-    "relu": lambda x: np.maximum(x, np.float32(0.0)),
-    "tanh": np.tanh,
-    "elu": lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, np.float32(0.0)))),
-}
 
 
 class Policy:
@@ -195,7 +187,7 @@ class Policy:
                 f"The policy in '{folder}' cannot be run by {engine}: it holds "
                 f"{', '.join(sorted(files))}; needed are {name} and {GOLDEN}."
             )
-        made = onnx_network(files[ONNX]) if engine == "onnx" else mlp(files[WEIGHTS], content)
+        made = onnx_network(files[ONNX]) if engine == "onnx" else network(files[WEIGHTS], content)
         policy = cls(interface, made, content.get("record"))
         policy.check(bundle.unpack(files[GOLDEN], GOLDEN))
         return policy
@@ -270,33 +262,3 @@ def onnx_network(data: bytes) -> Evaluate:
         raise DataError(f"onnxruntime refuses the policy's network: {reason}") from None
     names, name = [target.name], source.name
     return lambda observation: np.asarray(session.run(names, {name: observation})[0])
-
-
-def mlp(data: bytes, content: Mapping[str, Any]) -> Evaluate:
-    """The same network from plain arrays: normaliser, then linear layers.
-
-    Raises
-    ------
-    DataError
-        The arrays or their description do not make a network.
-    """
-    arrays = bundle.unpack(data, WEIGHTS)
-    described = content.get("network")
-    described = described if isinstance(described, dict) else {}
-    activation, limit = described.get("activation"), described.get("limit")
-    n_layer = sum(name.startswith("weight_") for name in arrays)
-    needed = {"centre", "scale"} | {f"{k}_{i}" for k in ("weight", "bias") for i in range(n_layer)}
-    known = isinstance(limit, int | float) and activation in NONLINEAR
-    if set(arrays) != needed or n_layer == 0 or not known:
-        raise DataError(f"{WEIGHTS} does not hold the layers of a network. Export it anew.")
-    nonlinear = NONLINEAR[str(activation)]
-    centre, scale, bound = arrays["centre"], arrays["scale"], np.float32(limit)
-    layers = [(arrays[f"weight_{i}"].T.copy(), arrays[f"bias_{i}"]) for i in range(n_layer)]
-
-    def evaluate(observation: Array) -> Float32:
-        values: Array = np.clip((observation - centre) * scale, -bound, bound)
-        for weight, bias in layers[:-1]:
-            values = nonlinear(values @ weight + bias)
-        return np.asarray(values @ layers[-1][0] + layers[-1][1], dtype=np.float32)
-
-    return evaluate

@@ -38,9 +38,10 @@ BELOW = {
     "models": set(),
     "control": {"policy"},
     "analysis": set(),
-    "deploy": {"control", "policy"},
+    "deploy": {"control", "policy", "sensors"},
     "compiler": {"models", "analysis"},
     "physics": {"models", "io", "compiler"},
+    "sensors": {"control", "policy"},
     "observations": {"physics"},  # for the types only: the device reads layouts without physics
     "env": {"models", "io", "physics", "control", "observations"},
     "baseline": {"models", "io", "physics", "control", "env", "analysis"},
@@ -58,6 +59,7 @@ BELOW = {
         "baseline",
         "analysis",
         "policy",
+        "sensors",
     },
     "results": {"io", "analysis"},
     "study": {
@@ -76,6 +78,7 @@ BELOW = {
 
 HOUSED = {
     "bundle": "policy",
+    "networks": "policy",
     "__main__": "cli",
     "selftest": "doctor",
     "task": "env",

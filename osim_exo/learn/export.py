@@ -15,7 +15,8 @@ from osim_exo import bundle
 from osim_exo.errors import DataError, MissingExtraError
 from osim_exo.learn.networks import Actor, Dense, Part
 from osim_exo.learn.normalise import LIMIT
-from osim_exo.policy import GOLDEN, ONNX, WEIGHTS, Interface, mlp
+from osim_exo.networks import WEIGHTS, network
+from osim_exo.policy import GOLDEN, ONNX, Interface
 
 Float32 = npt.NDArray[np.float32]
 
@@ -53,8 +54,8 @@ def export_policy(
     DataError
         The exported network differs from the one that was trained.
     """
-    network, columns = actor.network(part), actor.parts[part]
-    layers, activation = _arrays(network.folded()), network.activation
+    own, columns = actor.network(part), actor.parts[part]
+    layers, activation = _arrays(own.folded()), own.activation
     sees = list(columns.observation)
     every_centre, every_scale = (_array(t) for t in actor.normaliser.centre_and_scale())
     centre, scale = every_centre[sees], every_scale[sees]
@@ -71,7 +72,7 @@ def export_policy(
     whole = np.tile(every_centre, (N_GOLDEN, 1))
     whole[:, sees] = inputs
     outputs = _exact(actor, whole)[:, list(columns.action)]
-    _check(mlp(weights, content)(inputs.astype(np.float64)), outputs)
+    check_export(network(weights, content)(inputs.astype(np.float64)), outputs)
     files = {
         ONNX: onnx_mlp(centre, scale, layers, activation),
         WEIGHTS: weights,
@@ -104,7 +105,8 @@ def _exact(actor: Actor, observation: Float32) -> npt.NDArray[np.float64]:
         return np.asarray(precise(torch.from_numpy(observation).double()).numpy())
 
 
-def _check(found: npt.NDArray[np.floating], expected: npt.NDArray[np.floating]) -> None:
+def check_export(found: npt.NDArray[np.floating], expected: npt.NDArray[np.floating]) -> None:
+    """Refuse outputs that differ by more than `LARGEST_ERROR`; a `DataError`."""
     worst = float(np.max(np.abs(found - expected) / (1.0 + np.abs(expected))))
     if not worst <= LARGEST_ERROR:
         raise DataError(
