@@ -44,7 +44,25 @@ def metric_rows(cohort: Cohort, seed: int) -> tuple[list[Row], list[Row]]:
             if (cell.condition, condition) == ("assisted", "zero_torque"):
                 rows += _ratio_rows(cohort, cell, other)
     _correct(statistics)
+    _flag_falls(cohort, rows)
     return rows, statistics
+
+
+def _flag_falls(cohort: Cohort, rows: list[Row]) -> None:
+    """Mark rows whose walks, or their comparator's, ended by a fall."""
+    fell: set[tuple[Any, ...]] = set()
+    for cell, units in cohort.cells.items():
+        walk = cell.speed, cell.slope_deg, cell.physics
+        for unit in units.values():
+            if "fall_share" in unit.metrics and unit.metrics["fall_share"].value > 0.0:
+                arms = ((cell.condition, cell.controller), (cell.condition, None))
+                fell |= {(*walk, *arm, seed) for arm in arms for seed in (unit.seed, None)}
+    for row in rows:
+        group = row["group"]
+        walk = group["speed_mps"], group["slope_deg"], row["physics"]
+        own = (*walk, row["condition"], row["controller"], group["seed"])
+        if own in fell or (*walk, row["comparator"], None, group["seed"]) in fell:
+            row["flags"].append("walks_fell")
 
 
 def energy_ratio(unit: Unit, comparator: Unit, rate: str) -> float | None:
@@ -60,8 +78,8 @@ def energy_ratio(unit: Unit, comparator: Unit, rate: str) -> float | None:
     return (comparator.metrics[rate].value - unit.metrics[rate].value) / power.value
 
 
-NO_PERCENT = ("exo_", "symmetry_")
-"""Metrics that are zero, or nearly so, in one arm: their change in percent says nothing."""
+NO_PERCENT = ("exo_", "symmetry_", "fall_share", "seconds_walked", "strides")
+"""Metrics that are zero, or nearly so, in one arm, or count: a change in percent says nothing."""
 
 
 def percent_change(before: float, after: float) -> float | None:

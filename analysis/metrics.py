@@ -38,6 +38,8 @@ HEADLINE = (
     "stride_length",
     "stance_percent",
     "grf_peak1_bw",
+    "fall_share",
+    "strides",
 )
 """The metrics of the short table, in its order."""
 

@@ -29,6 +29,7 @@ _FLAGS: Mapping[str, str] = {
     "saving_above_10_percent": "saving above 10 %",
     "energy_ratio_above_4": "energy ratio above 4",
     "unpaired_units_left_out_of_change": "change over paired units only",
+    "walks_fell": "some walks fell",
 }
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from osim_exo.errors import DataError
+from osim_exo.errors import DataError, InputError
 from osim_exo.files import read_json
+from osim_exo.learn.chain import CHAIN, Chain, read_chain, read_chains, seed_folder
 from osim_exo.learn.tasks import frozen_policies
 from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.tasks.walker import Actor
 from osim_exo.policy import Policy
+
+PACKED = ("worn", "exo", "assisted", "zero_torque", "no_exo")
+"""Stages of the staged protocol that are evaluated."""
 
 POLICIES = "policy"
 """Folder of a run that holds one policy per learned part."""
@@ -50,7 +56,28 @@ def load_walker(folder: str | Path) -> TrainedWalker:
             f"'{place}' is not the folder of a walker's training: its config.json has no walking "
             "task. Name the --out folder of osim-exo train."
         )
-    config = TaskConfig.model_validate(task)
+    return _walker(place, TaskConfig.model_validate(task))
+
+
+def load_stage(folder: str | Path, stage: str) -> TrainedWalker:
+    """What a stage of a chain has learned; the chain's folder may have been moved.
+
+    Parameters
+    ----------
+    folder : of one seed's chain
+    stage : its name, as ``assisted``
+
+    Raises
+    ------
+    DataError
+        The folder holds no chain, or the stage has no policy yet.
+    """
+    chain = read_chain(folder)
+    return _walker(chain.place(folder, stage), chain.task(folder, stage))
+
+
+def _walker(place: Path, config: TaskConfig) -> TrainedWalker:
+    """The policies of a run, with the frozen ones that its task names."""
     parts = sorted(path.name for path in (place / POLICIES).glob("*") if path.is_dir())
     if not parts:
         raise DataError(
@@ -89,3 +116,71 @@ def shipped_walker(name: str) -> TrainedWalker:
             f"{', '.join(shipped_walkers()) or 'none'}."
         )
     return load_walker(library() / name)
+
+
+CHAINS = "chains"
+"""Folder of the library with shipped chains of stages: ``chains/<name>/seed_<k>``."""
+
+
+def shipped_chains() -> tuple[str, ...]:
+    """Names of the shipped sets of chains."""
+    found = (library() / CHAINS).glob(f"*/seed_*/{CHAIN}")
+    return tuple(sorted({path.parent.parent.name for path in found}))
+
+
+def trained_chains(name_or_folder: str | Path) -> dict[Path, Chain]:
+    """Trained chains by their folders, in the order of their seeds.
+
+    Parameters
+    ----------
+    name_or_folder : a shipped set, or the folder of ``osim-exo train --staged``
+
+    Raises
+    ------
+    DataError
+        There is no such set or folder.
+    """
+    if str(name_or_folder) in shipped_chains():
+        return read_chains(library() / CHAINS / str(name_or_folder))
+    if Path(name_or_folder).is_dir():
+        return read_chains(name_or_folder)
+    raise DataError(
+        f"There are no trained chains '{name_or_folder}'. Shipped: "
+        f"{', '.join(shipped_chains()) or 'none'}; osim-exo train --staged --out FOLDER makes "
+        "others."
+    )
+
+
+def pack(trained: str | Path, into: str | Path, stages: Sequence[str] = PACKED) -> Path:
+    """Copy what evaluation needs of trained chains: settings, policies, summaries.
+
+    Parameters
+    ----------
+    trained : folder of ``osim-exo train --staged``
+    into : new folder
+    stages : that are copied
+
+    Raises
+    ------
+    DataError
+        A stage has no policy yet.
+    InputError
+        `into` exists.
+    """
+    target = Path(into)
+    if target.exists():
+        raise InputError(f"'{target}' exists. Name a new folder.")
+    for folder, chain in read_chains(trained).items():
+        for stage in stages:
+            load_stage(folder, stage)
+    for folder, chain in read_chains(trained).items():
+        place = seed_folder(target, chain.seed)
+        for stage in stages:
+            run = chain.place(folder, stage)
+            own = place / run.name
+            shutil.copytree(run / POLICIES, own / POLICIES)
+            for name in ("config.json", "summary.json", "provenance.json"):
+                if (run / name).is_file():
+                    shutil.copy2(run / name, own / name)
+        shutil.copy2(folder / CHAIN, place / CHAIN)
+    return target
