@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from osim_exo.bundle import SUMS
 from osim_exo.errors import DataError, InputError
 from osim_exo.files import read_json
 from osim_exo.learn.chain import CHAIN, Chain, read_chain, read_chains, seed_folder
@@ -184,3 +186,40 @@ def pack(trained: str | Path, into: str | Path, stages: Sequence[str] = PACKED) 
                     shutil.copy2(run / name, own / name)
         shutil.copy2(folder / CHAIN, place / CHAIN)
     return target
+
+
+def find_walker(name_or_folder: str | Path) -> TrainedWalker:
+    """A shipped walker by its name, or what a run's folder holds.
+
+    Raises
+    ------
+    DataError
+        It is neither.
+    """
+    if str(name_or_folder) in shipped_walkers():
+        return shipped_walker(str(name_or_folder))
+    if not Path(name_or_folder).is_dir():
+        raise DataError(
+            f"'{name_or_folder}' is neither the folder of a training run nor a shipped walker. "
+            f"Shipped: {', '.join(shipped_walkers()) or 'none'}. osim-exo train makes runs."
+        )
+    return load_walker(name_or_folder)
+
+
+def walker_digest(name_or_folder: str | Path) -> str:
+    """SHA-256 of a walker's own policies and settings, first 16 digits; changes when they do.
+
+    Raises
+    ------
+    DataError
+        There is no such walker.
+    """
+    shipped = str(name_or_folder) in shipped_walkers()
+    place = library() / str(name_or_folder) if shipped else Path(name_or_folder)
+    files = [place / "config.json", *sorted((place / POLICIES).glob(f"*/{SUMS}"))]
+    if not files[0].is_file():
+        raise DataError(f"'{place}' is not the folder of a training run: it has no config.json.")
+    total = hashlib.sha256()
+    for file in files:
+        total.update(file.read_bytes())
+    return total.hexdigest()[:16]
