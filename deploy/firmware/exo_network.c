@@ -59,27 +59,7 @@ static void dense(const struct exo_layer *layer, const float *constants, const f
     }
 }
 
-static void convolve(const struct exo_layer *layer, const float *constants, const float *in,
-                     float *out)
-{
-    const uint32_t n_in = layer->n_in, kernel = layer->kernel;
-    const float *bias = constants + layer->bias;
-    for (uint32_t t = 0; t < layer->n_time; t++) {
-        for (uint32_t j = 0; j < layer->n_out; j++) {
-            const float *weight = constants + layer->weight + j * kernel * n_in;
-            float sum = bias[j];
-            for (uint32_t k = 0; k < kernel; k++) {
-                const uint32_t back = (kernel - 1u - k) * layer->dilation;
-                if (back <= t) {
-                    sum += product(weight + k * n_in, in + (t - back) * n_in, n_in);
-                }
-            }
-            *out++ = activated(sum, layer->activation);
-        }
-    }
-}
-
-/* Runs over the window from a zero state; `out` holds the last state, then room for the next. */
+/* Runs over the rows from a zero state; `out` holds the last state, then room for the next. */
 static void recur(const struct exo_layer *layer, const float *constants, const float *in, float *out)
 {
     const uint32_t n = layer->n_out, n_in = layer->n_in;
@@ -107,16 +87,14 @@ static bool normalise(const struct exo_network *network, const float *window, fl
 {
     const float *centre = network->constants + network->centre;
     const float *scale = network->constants + network->scale;
-    for (uint32_t t = 0; t < network->history; t++) {
-        for (uint32_t i = 0; i < network->n_input; i++) {
-            const float value = *window++;
-            if (!exo_is_finite(value)) {
-                return false;
-            }
-            float z = (value - centre[i]) * scale[i];
-            z = z < network->limit ? z : network->limit;
-            *out++ = z > -network->limit ? z : -network->limit;
+    const uint32_t n = (uint32_t)network->history * network->n_input;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!exo_is_finite(window[i])) {
+            return false;
         }
+        float z = (window[i] - centre[i]) * scale[i];
+        z = z < network->limit ? z : network->limit;
+        out[i] = z > -network->limit ? z : -network->limit;
     }
     return true;
 }
@@ -132,13 +110,8 @@ bool exo_network_run(const struct exo_network *network, const float *window, flo
         const struct exo_layer *layer = &network->layers[i];
         if (layer->kind == EXO_DENSE) {
             dense(layer, network->constants, in, out);
-        } else if (layer->kind == EXO_CONV) {
-            convolve(layer, network->constants, in, out);
-        } else if (layer->kind == EXO_GRU) {
-            recur(layer, network->constants, in, out);
         } else {
-            const uint32_t n = layer->n_in;
-            memcpy(out, in + (layer->n_time - 1u) * n, n * sizeof *out);
+            recur(layer, network->constants, in, out);
         }
         float *const swap = in;
         in = out;
@@ -163,13 +136,13 @@ float exo_network_novelty(const struct exo_network *network, const float *window
 {
     const float *centre = network->constants + network->centre;
     const float *scale = network->constants + network->scale;
-    const float *newest = window + (network->history - 1u) * network->n_input;
+    const uint32_t n = (uint32_t)network->history * network->n_input;
     float most = 0.0f;
-    for (uint32_t i = 0; i < network->n_input; i++) {
-        if (!exo_is_finite(newest[i])) {
+    for (uint32_t i = n - network->n_input; i < n; i++) {
+        if (!exo_is_finite(window[i])) {
             return INFINITY;
         }
-        const float z = fabsf((newest[i] - centre[i]) * scale[i]);
+        const float z = fabsf((window[i] - centre[i]) * scale[i]);
         most = z > most ? z : most;
     }
     return most;

@@ -1,7 +1,7 @@
-/* A small network on static buffers: dense layers, causal convolutions, a gated recurrent unit.
+/* A small network on static buffers: linear layers, convolutions over blocks, a gated recurrent unit.
  *
- * The constants come from osim-exo export. No allocation, no recursion, single precision.
- * Windows lie in memory oldest sample first, all channels of a sample side by side.
+ * The constants come from osim-exo export. No allocation, no recursion, single precision, no memory
+ * from one run to the next. Windows lie oldest sample first, all numbers of a sample side by side.
  */
 #ifndef EXO_NETWORK_H
 #define EXO_NETWORK_H
@@ -11,11 +11,12 @@
 
 enum exo_activation { EXO_LINEAR = 0, EXO_RELU = 1, EXO_TANH = 2, EXO_ELU = 3 };
 
+/* Both take n_time rows of n_in numbers. A convolution whose blocks do not overlap is a dense layer
+ * on rows as long as a block. */
 enum exo_layer_kind {
-    EXO_DENSE = 0, /* weight (n_out, n_in), bias (n_out) */
-    EXO_CONV = 1,  /* weight (n_out, kernel, n_in), bias (n_out); zeros before the window */
-    EXO_GRU = 2,   /* weight (3 n_out, n_in), then (3 n_out, n_out); bias (3 n_out) twice */
-    EXO_LAST = 3   /* newest sample of the window */
+    EXO_DENSE = 0, /* every row by itself: weight (n_out, n_in), bias (n_out) */
+    EXO_GRU = 1    /* row after row from a zero state, gives the last state: weight (3 n_out, n_in),
+                      then (3 n_out, n_out), bias (3 n_out) twice; reset, update, candidate */
 };
 
 /* Places are offsets into the network's constants. */
@@ -25,8 +26,6 @@ struct exo_layer {
     uint16_t n_time;
     uint16_t n_in;
     uint16_t n_out;
-    uint16_t kernel;
-    uint16_t dilation;
     uint32_t weight;
     uint32_t bias;
 };
@@ -40,7 +39,7 @@ struct exo_network {
     uint16_t n_input; /* of one sample */
     uint16_t history; /* samples of the window */
     uint16_t n_output;
-    uint32_t centre; /* places of the normaliser, one number per input of a sample */
+    uint32_t centre; /* places of the normaliser, one number per input of the window */
     uint32_t scale;
     float limit;
     float *scratch[2]; /* each as large as the widest layer's window */

@@ -28,12 +28,13 @@ void exo_policy_commands(const struct exo_policy_data *data, const float *output
 {
     for (int side = 0; side < 2; side++) {
         const struct exo_action *a = &data->actions[side];
-        float x = output[side] * a->gain + a->offset;
+        const float raw = output[a->output];
+        float x = raw * a->gain + a->offset;
         if (a->squashing != EXO_CLIP) {
             const float slope = a->squashing == EXO_SQUASH_TANH ? 2.0f : 1.0f;
             x = a->low + (a->high - a->low) / (1.0f + expf(bounded(-slope * x, -80.0f, 80.0f)));
         }
-        command[side] = exo_is_finite(output[side]) ? bounded(x, a->low, a->high) : 0.0f;
+        command[side] = exo_is_finite(raw) ? bounded(x, a->low, a->high) : 0.0f;
     }
 }
 

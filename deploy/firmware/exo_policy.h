@@ -32,6 +32,7 @@ struct exo_signal {
 };
 
 struct exo_action {
+    uint8_t output; /* of the network */
     uint8_t squashing;
     float gain;
     float offset;
@@ -42,7 +43,7 @@ struct exo_action {
 struct exo_policy_data {
     struct exo_network network;
     const struct exo_signal *signals; /* network.n_input of them */
-    struct exo_action actions[2];     /* right, left */
+    struct exo_action actions[2];     /* for the right and the left hip */
     bool per_mass;                    /* commands are Nm/kg of body mass, not Nm */
     uint32_t period_us;
     uint16_t depth;      /* samples in `past` */

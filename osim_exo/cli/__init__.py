@@ -23,6 +23,7 @@ from osim_exo.cli.compare import Compare, Report
 from osim_exo.cli.deploy import Deploy
 from osim_exo.cli.doctor import Doctor
 from osim_exo.cli.evaluate import Evaluate
+from osim_exo.cli.export import Export
 from osim_exo.cli.models import Models
 from osim_exo.cli.study import Study
 from osim_exo.cli.train import Train, attach_negative_spans
@@ -39,6 +40,7 @@ Commands = (
     | Annotated[Study, conf.subcommand("study")]
     | Annotated[Compare, conf.subcommand("compare")]
     | Annotated[Report, conf.subcommand("report")]
+    | Annotated[Export, conf.subcommand("export")]
     | Annotated[Deploy, conf.subcommand("deploy")]
     | Annotated[Bench, conf.subcommand("bench")]
 )

@@ -53,7 +53,7 @@ def compiled(folder: Path) -> ctypes.CDLL:
         "}\n"
     )
     library = folder / "firmware.so"
-    sources = [*sorted(SOURCES.glob("*.c")), peek]
+    sources = [*sorted(SOURCES.glob("exo_*.c")), peek]
     include = ["-I", str(SOURCES)]
     command = [compiler, *STRICT, "-Wno-missing-prototypes", "-shared", "-fPIC", *include]
     done = subprocess.run(

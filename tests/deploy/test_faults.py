@@ -58,7 +58,9 @@ def test_standing_still_with_noise_has_no_fault():
     monitor = Monitor()
     found = FaultCode(0)
     for k in range(1000):
-        still = Reading(k * DT, (0.1, 0.1), (0.0, 0.0), (1e-4 * (k % 3), 0.0), (0.0, 0.0), (0.0, 0.0))
+        still = Reading(
+            k * DT, (0.1, 0.1), (0.0, 0.0), (1e-4 * (k % 3), 0.0), (0.0, 0.0), (0.0, 0.0)
+        )
         found |= monitor.sample(k * DT, still, PLAIN)
     assert found == FaultCode(0)
 
