@@ -89,7 +89,7 @@ def _loky(jobs: int, address: str | None) -> Iterator[None]:
     _joblib()
     from joblib import parallel_config
 
-    with parallel_config(backend="loky", n_jobs=jobs):
+    with parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
         yield
 
 

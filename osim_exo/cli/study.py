@@ -19,10 +19,11 @@ from osim_exo.cli.command import (
     table,
 )
 from osim_exo.cli.comparison_table import show
+from osim_exo.errors import InputError
 from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
-    from osim_exo.study import StudyResult
+    from osim_exo.study import StudyResult, Sweep, SweepResult
 
 Controllers = tuple[Literal["optimal", "spline", "delayed_output_feedback", "playback"], ...]
 
@@ -41,7 +42,12 @@ class ListStudies(Command):
         if self.json is not None:
             emit_json(self.json, [config.model_dump(mode="json") for config in found])
             return DONE
-        rows = [(c.name, len(c.speeds), len(c.slopes_deg), c.subjects, c.question) for c in found]
+        rows = [
+            (c.name, len(c.speeds), len(c.slopes_deg), c.subjects, c.question)
+            if isinstance(c, study.StudyConfig)
+            else (c.name, "–", "–", "–", c.question)
+            for c in found
+        ]
         output().print(table(("study", "speeds", "slopes", "subjects", "question"), rows))
         return DONE
 
@@ -68,8 +74,18 @@ class RunStudy(Command):
     controller: Controllers = ()
     """one or more controllers of the assisted arm; by default the study's own"""
 
+    walker: tuple[str, ...] = ()
+    """for sweeps over walkers: shipped ones or folders of runs; by default the study's own"""
+
     fresh: bool = False
     """solve the no-exo baseline from nothing instead of loading it from the library"""
+
+    arms: Literal["solved", "learned", "both"] | None = None
+    """solved by optimal control, learned (closed loops in OpenSim), or both; a study's own by
+    default, but only solved ones with --quick"""
+
+    trained: str | None = None
+    """chains for the learned arms: a shipped set, or the folder of osim-exo train --staged"""
 
     jobs: int | None = None
     """conditions at a time; by default all cores"""
@@ -86,8 +102,13 @@ class RunStudy(Command):
         """Run and print."""
         from osim_exo import study
 
+        config = study.load(self.name)
+        if isinstance(config, study.Sweep):
+            return self._sweep(config, progress)
+        if self.walker:
+            raise InputError(f"Study {config.name} has no trained walkers; leave out --walker.")
         result = study.run(
-            self.name,
+            config,
             self.out,
             quick=self.quick,
             subjects=self.subjects,
@@ -96,12 +117,43 @@ class RunStudy(Command):
             jobs=self.jobs,
             backend=self.backend,
             address=self.address,
+            arms=self.arms,
+            trained=self.trained,
             progress=progress,
         )
         if self.json is not None:
             emit_json(self.json, _as_dict(result))
         if str(self.json) != STDOUT:
             _print(result)
+        return FAILED if result.failures else DONE
+
+    def _sweep(self, config: Sweep, progress: Progress) -> int:
+        """Run a sweep and print its table."""
+        from osim_exo.study import RobustnessSweep, run_sweep
+
+        if self.subjects is not None or self.controller or self.fresh:
+            raise InputError(
+                f"Study {config.name} is a sweep; leave out --subjects, --controller and --fresh."
+            )
+        if self.walker and not isinstance(config, RobustnessSweep):
+            raise InputError(f"Study {config.name} trains its own walkers; leave out --walker.")
+        if isinstance(config, RobustnessSweep):
+            config = config.for_walkers(self.walker or config.walkers)
+        result = run_sweep(
+            config,
+            self.out,
+            quick=self.quick,
+            jobs=self.jobs,
+            backend=self.backend,
+            address=self.address,
+            arms=self.arms,
+            trained=self.trained,
+            progress=progress,
+        )
+        if self.json is not None:
+            emit_json(self.json, {"study": config.name, "rows": list(result.rows)})
+        if str(self.json) != STDOUT:
+            _print_sweep(result)
         return FAILED if result.failures else DONE
 
     @property
@@ -132,6 +184,19 @@ def _as_dict(result: StudyResult) -> dict[str, Any]:
     }
 
 
+def _print_sweep(result: SweepResult) -> None:
+    console = output()
+    heads, lines = result.config.lines(result.rows)
+    console.print(table(heads, lines))
+    for name, value in result.findings.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {part:.3g}" for key, part in value.items())
+        console.print(f"{name.replace('_', ' ')}: {value}")
+    for cell, explanation in result.failures.items():
+        console.print(f"Failed: {cell}. {explanation}")
+    console.print(f"Results: {result.folder}")
+
+
 def _print(result: StudyResult) -> None:
     console = output()
     show(console, result.comparison)
@@ -151,4 +216,8 @@ def _print(result: StudyResult) -> None:
         console.print(f"  {name}: {gate['name']} {gate['value']:.3g}, allowed {gate['limit']}")
     for name, explanation in result.failures.items():
         console.print(f"Failed: {name}. {explanation}")
-    console.print(f"Report: {result.folder / 'report.html'}")
+    if result.learned is not None:
+        show_transfer(console, result.learned.transfer)
+        console.print(f"Report of the learned arms: {result.learned.folder / 'report.html'}")
+    if result.learned is None or result.folder != result.learned.folder.parent or solved(result):
+        console.print(f"Report: {result.folder / 'report.html'}")

@@ -15,7 +15,16 @@ from osim_exo.progress import SILENT, Progress
 from osim_exo.provenance import config_hash, cores, provenance
 from osim_exo.results import write_results
 from osim_exo.study import conditions
-from osim_exo.study.config import Controller, StudyConfig
+from osim_exo.study.config import Arms, Controller, StudyConfig
+from osim_exo.study.learned import (
+    POINTER,
+    LoopResult,
+    chosen_arms,
+    loops_of,
+    merged,
+    run_learned,
+)
+from osim_exo.study.loops import Loop
 from osim_exo.study.plan import Task, request, waves
 from osim_exo.study.shipped import load
 from osim_exo.study.solving import Outcome, replace_arm, settle
@@ -37,6 +46,7 @@ class StudyResult:
     trials : the compared trials
     gates : quality gates by trial name, as dictionaries
     failures : explanation by name of every condition that was not solved
+    learned : what the learned arms gave, with a report of their own; None without them
     """
 
     config: StudyConfig
@@ -45,6 +55,7 @@ class StudyResult:
     trials: tuple[Trial, ...]
     gates: Mapping[str, Sequence[Mapping[str, Any]]]
     failures: Mapping[str, str]
+    learned: LoopResult | None = None
 
 
 def run(
@@ -58,6 +69,8 @@ def run(
     jobs: int | None = None,
     backend: Backend | None = None,
     address: str | None = None,
+    arms: Arms | None = None,
+    trained: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> StudyResult:
     """Run a study, or go on with it where it stopped.
@@ -76,6 +89,10 @@ def run(
     jobs : conditions at a time; all cores by default
     backend, address : where they run; see `osim_exo.parallel.placed`. Other machines must see
         `out`.
+    arms : ``solved``, ``learned`` or ``both``; by default both where the study has learned arms,
+        but only the solved ones of a quick look
+    trained : chains of the learned arms, instead of the study's: a shipped set, or the folder of
+        ``osim-exo train --staged``
     progress : Progress
 
     Returns
@@ -91,6 +108,8 @@ def run(
         No subject has all arms, so there is nothing to compare; the message says what failed.
     """
     config = study if isinstance(study, StudyConfig) else load(study)
+    if not isinstance(config, StudyConfig):
+        raise InputError(f"'{study}' is a sweep ({config.kind}); run it with run_sweep.")
     config = _changed(config, quick, subjects, controllers)
     if jobs is not None and jobs < 1:
         raise InputError(f"{jobs} jobs were given; at least 1 is needed.")
@@ -124,7 +143,11 @@ def run(
                 step.update(record.count, last=f"{outcome.name} {outcome.state}")
                 if outcome.state == "failed":
                     progress.note(f"{outcome.name} failed: {outcome.explanation}")
-    return _finish(config, record, tasks)
+    learned = None
+    if loops:
+        learned = run_learned(config, folder, loops, **place)
+        record.content["notes"] = [POINTER]
+    return _finish(config, record, tasks, learned)
 
 
 def _changed(
@@ -196,7 +219,19 @@ class _Record:
         write_json(self.folder / MARKER, self.content)
 
 
-def _finish(config: StudyConfig, record: _Record, tasks: Sequence[Task]) -> StudyResult:
+def _only_learned(
+    config: StudyConfig, folder: Path, loops: Sequence[Loop], place: Mapping[str, Any]
+) -> StudyResult:
+    """A study of its closed loops alone; its folder may get the solved arms later."""
+    learned = run_learned(config, folder, loops, **place)
+    return StudyResult(
+        config, folder, learned.comparison, learned.trials, learned.gates, learned.failures, learned
+    )
+
+
+def _finish(
+    config: StudyConfig, record: _Record, tasks: Sequence[Task], learned: LoopResult | None
+) -> StudyResult:
     chosen = _comparable(tasks, record.failures)
     if not chosen:
         first = next(iter(record.failures.values()))
@@ -212,8 +247,13 @@ def _finish(config: StudyConfig, record: _Record, tasks: Sequence[Task]) -> Stud
     record.write()
     trials = tuple(found.trial for found in stored.values())
     comparison = write_results(record.folder, trials, record.content, seed=config.seed)
-    gates = record.content["gates"]
-    return StudyResult(config, record.folder, comparison, trials, gates, record.failures)
+    gates, failures = record.content["gates"], dict(record.failures)
+    if learned is not None:
+        comparison = merged(comparison, learned.comparison)
+        comparison.to_json(record.folder / "comparison.json")
+        comparison.to_csv(record.folder / "comparison.csv")
+        gates, failures = {**gates, **learned.gates}, {**failures, **learned.failures}
+    return StudyResult(config, record.folder, comparison, trials, gates, failures, learned)
 
 
 def _comparable(tasks: Sequence[Task], failures: Mapping[str, str]) -> list[Task]:

@@ -8,11 +8,16 @@ from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
-from osim_exo.errors import DataError, InputError
+from osim_exo.errors import DataError, InputError, check_option
 from osim_exo.files import read_json
 from osim_exo.study.config import StudyConfig
+from osim_exo.study.robustness import RobustnessSweep
+from osim_exo.study.sweep import Sweep
 
 PACKAGE = "osim_exo.studies"
+
+KINDS: dict[str, type[Sweep]] = {"robustness": RobustnessSweep}
+"""Kinds of sweeps, by the field ``kind`` of their configuration."""
 
 
 def available() -> tuple[str, ...]:
@@ -21,13 +26,14 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
 
 
-def load(name_or_file: str | Path) -> StudyConfig:
+def load(name_or_file: str | Path) -> StudyConfig | Sweep:
     """A study's configuration.
 
     Parameters
     ----------
     name_or_file : a shipped study's name, a Python file with ``CONFIG = StudyConfig(...)``, which
-        is run, or a .json file with the fields of `StudyConfig`
+        is run, or a .json file with the fields of `StudyConfig`; a sweep's configuration in its
+        place, which in a .json file has a ``kind``
 
     Raises
     ------
@@ -37,12 +43,12 @@ def load(name_or_file: str | Path) -> StudyConfig:
         The file cannot be read or holds no configuration.
     """
     if str(name_or_file) in available():
-        config = import_module(f"{PACKAGE}.{name_or_file}").CONFIG
-        return StudyConfig.model_validate(config)
+        shipped: StudyConfig | Sweep = import_module(f"{PACKAGE}.{name_or_file}").CONFIG
+        return shipped
     path = Path(name_or_file)
     if path.is_file() and path.suffix == ".json":
         try:
-            return StudyConfig.model_validate(read_json(path))
+            return _of_fields(read_json(path))
         except DataError:
             raise
         except InputError as error:
@@ -56,7 +62,15 @@ def load(name_or_file: str | Path) -> StudyConfig:
     )
 
 
-def _from_python(path: Path) -> StudyConfig:
+def _of_fields(content: object) -> StudyConfig | Sweep:
+    """The configuration whose fields these are."""
+    if isinstance(content, dict) and "kind" in content:
+        check_option("kind", str(content["kind"]), KINDS)
+        return KINDS[str(content["kind"])].model_validate(content)
+    return StudyConfig.model_validate(content)
+
+
+def _from_python(path: Path) -> StudyConfig | Sweep:
     try:
         config = runpy.run_path(str(path)).get("CONFIG")
     except InputError as error:
@@ -67,8 +81,9 @@ def _from_python(path: Path) -> StudyConfig:
             f"'{path}' cannot be run as a study: {type(error).__name__}: {error}. Correct it, or "
             "run it with python to see where it fails."
         ) from error
-    if not isinstance(config, StudyConfig):
+    if not isinstance(config, StudyConfig | Sweep):
         raise DataError(
-            f"'{path}' holds no study. It must set CONFIG = StudyConfig(...) from osim_exo.study."
+            f"'{path}' holds no study. It must set CONFIG = StudyConfig(...), or a sweep, from "
+            "osim_exo.study."
         )
     return config
