@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,36 @@ def show(console: Console, comparison: Comparison) -> None:
         console.print(_units_sentence(comparison.units, max(row["n"] for row in rows)))
     for line in _missing(comparison.missing):
         console.print(line)
+
+
+def show_transfer(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what the same policies do in OpenSim and compiled; nothing without rows."""
+    if not rows:
+        return
+    lines = []
+    for row in rows:
+        limits = (row["ci_low"], row["ci_high"]) if row["ci_low"] is not None else None
+        span = f" [{limits[0]:+.2g},{limits[1]:+.2g}]" if limits else ""
+        arm = row["condition"] + ("" if row["controller"] == "none" else f" {row['controller']}")
+        lines.append(
+            (
+                arm.replace("_", " "),
+                row["quantity"],
+                row["unit"],
+                f"{row['opensim']:.4g}",
+                f"{row['compiled']:.4g}",
+                f"{row['difference']:+.2g}{span} {row['difference_unit']}",
+                row["n"],
+            )
+        )
+    first = rows[0]
+    title = (
+        f"From compiled to OpenSim, {first['speed_mps']:g} m/s, {first['slope_deg']:+g} degrees; "
+        "difference with 95 % interval over seeds"
+    )
+    columns = ("arm", "quantity", "unit", "OpenSim", "compiled", "difference", "seeds")
+    console.print(table(columns, lines, title=title))
+    console.print()
 
 
 def _heading(row: dict[str, Any]) -> str:

@@ -11,6 +11,10 @@ from osim_exo.config import Config
 from osim_exo.control.feedback import FeedbackSettings
 from osim_exo.control.profiles import SplineProfile
 from osim_exo.models import HipExo, JointExo, available
+from osim_exo.study.learned_arm import LearnedArm
+
+Arms = Literal["solved", "learned", "both"]
+"""Which arms of a study to run: gaits solved by optimal control, closed loops of what was learned."""
 
 Controller = Literal["optimal", "spline", "delayed_output_feedback", "playback"]
 
@@ -51,6 +55,9 @@ class StudyConfig(Config):
     controllers: tuple[Controller, ...] = Field(default=("optimal",), min_length=1)
     spline: SplineProfile | None = Field(default=None, description="None: its default pulses")
     feedback: FeedbackSettings | None = Field(default=None, description="None: its default gains")
+    learned: LearnedArm | None = Field(
+        default=None, description="closed loops of trained walkers and devices; none: solved only"
+    )
     weights: Weights = Field(default_factory=Weights)
     solver: Solver = Field(default_factory=Solver)
     cadence: Literal["shared", "optimised"] = Field(
@@ -92,4 +99,5 @@ class StudyConfig(Config):
             speeds=quick.speeds or self.speeds,
             slopes_deg=quick.slopes_deg or self.slopes_deg,
             solver=solver,
+            learned=self.learned and self.learned.quick_look(),
         )

@@ -1,0 +1,61 @@
+"""What a study asks of trained walkers and devices beside its solved gaits."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from osim_exo.config import Config
+from osim_exo.learn.evaluate import Evaluation
+
+ENOUGH_STRIDES = 20
+"""Strides per seed, speed and slope that a full evaluation has at least."""
+
+
+class LearnedArm(Config):
+    """The learned arms of a study: closed loops in OpenSim, of several training seeds.
+
+    The arms are the last stages of the staged protocol, which have equal training: ``no_exo``,
+    ``zero_torque`` and ``assisted``.
+    """
+
+    trained: str = Field(
+        default="hip", description="shipped chains, or folder of osim-exo train --staged"
+    )
+    seeds: int | None = Field(default=None, ge=1, description="at most so many; none: all")
+    walks: int = Field(default=2, ge=1, le=64, description="per seed, speed and slope")
+    duration: float = Field(default=18.0, gt=0.0, le=600.0, description="of a walk, s")
+    settle: float = Field(default=3.0, ge=0.0, description="at the start, left out, s")
+    accuracy: float = Field(default=1e-3, gt=0.0, le=0.1, description="of OpenSim's integrator")
+    least_strides: int = Field(
+        default=ENOUGH_STRIDES, ge=1, description="per seed, speed and slope; fewer are told"
+    )
+    transfer: bool = Field(
+        default=True, description="one of the walks compiled too, to see what the transfer changes"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.settle >= self.duration:
+            raise ValueError(
+                f"settle = {self.settle:g} s leaves nothing of duration = {self.duration:g} s"
+            )
+        return self
+
+    def evaluation(self, speed: float, slope_deg: float, physics: str = "opensim") -> Evaluation:
+        """The walks at a speed (m/s) and slope (degrees)."""
+        return Evaluation(
+            physics=physics,
+            speed=speed,
+            slope_deg=slope_deg,
+            runs=self.walks,
+            duration=self.duration,
+            settle=self.settle,
+            accuracy=self.accuracy,
+            workers=1,
+        )
+
+    def quick_look(self) -> Self:
+        """One walk per seed, in OpenSim only."""
+        return self.changed(walks=1, transfer=False, least_strides=ENOUGH_STRIDES // 2)
