@@ -89,7 +89,7 @@ def _row(
     if relative:
         apart = 100.0 * apart / np.abs(pairs[:, 1])
     low, high = mean_interval(apart)
-    mean = [float(x) if len(pairs) else None for x in (pairs.mean(axis=0) if len(pairs) else (0, 0))]
+    mean = [float(x) for x in pairs.mean(axis=0)] if len(pairs) else [None, None]
     return {
         "speed_mps": cell.speed,
         "slope_deg": cell.slope_deg,

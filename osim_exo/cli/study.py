@@ -18,7 +18,7 @@ from osim_exo.cli.command import (
     output,
     table,
 )
-from osim_exo.cli.comparison_table import show
+from osim_exo.cli.comparison_table import show, show_transfer
 from osim_exo.errors import InputError
 from osim_exo.progress import Progress
 
@@ -131,9 +131,10 @@ class RunStudy(Command):
         """Run a sweep and print its table."""
         from osim_exo.study import RobustnessSweep, run_sweep
 
-        if self.subjects is not None or self.controller or self.fresh:
+        if self.subjects is not None or self.controller or self.fresh or self.arms or self.trained:
             raise InputError(
-                f"Study {config.name} is a sweep; leave out --subjects, --controller and --fresh."
+                f"Study {config.name} is a sweep; leave out --subjects, --controller, --fresh, "
+                "--arms and --trained."
             )
         if self.walker and not isinstance(config, RobustnessSweep):
             raise InputError(f"Study {config.name} trains its own walkers; leave out --walker.")
@@ -146,8 +147,6 @@ class RunStudy(Command):
             jobs=self.jobs,
             backend=self.backend,
             address=self.address,
-            arms=self.arms,
-            trained=self.trained,
             progress=progress,
         )
         if self.json is not None:
@@ -219,5 +218,5 @@ def _print(result: StudyResult) -> None:
     if result.learned is not None:
         show_transfer(console, result.learned.transfer)
         console.print(f"Report of the learned arms: {result.learned.folder / 'report.html'}")
-    if result.learned is None or result.folder != result.learned.folder.parent or solved(result):
+    if (result.folder / "report.html").is_file():
         console.print(f"Report: {result.folder / 'report.html'}")

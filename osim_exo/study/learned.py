@@ -153,8 +153,9 @@ def run_learned(
         "configuration": {
             "speeds": list(config.speeds),
             "slopes_deg": list(config.slopes_deg),
-            "learned": arm.model_dump(mode="json"),
+            "learned": arm.model_dump(mode="json", exclude={"trained"}),
         },
+        "trained": Path(arm.trained).name,
     }
     return run_loops(
         loops, folder / FOLDER, record, least_strides=arm.least_strides, seed=config.seed, **place

@@ -184,9 +184,8 @@ def _walk(loop: Loop) -> Walked:
     if loop.drive is not None:
         policies.pop("exo", None)
     driven = None if loop.drive is None else loop.drive.controller()
-    return evaluate(
-        walker.task, None, loop.settings, policies, name=loop.name, controller=driven, seed=loop.seed
-    )
+    own = {"name": loop.name, "seed": loop.seed}
+    return evaluate(walker.task, None, loop.settings, policies, controller=driven, **own)
 
 
 def _keep(loop: Loop, walked: Walked, wanted: str, where: Path) -> None:
@@ -274,7 +273,8 @@ def read_unit(folder: Path, loop: Loop) -> Measured:
     where = folder / loop.place
     content = read_json(where / UNIT)
     try:
-        metrics = {n: Metric(n, float(v), u, norm) for n, (v, u, norm) in content["metrics"].items()}
+        rows = content["metrics"].items()
+        metrics = {name: Metric(name, float(v), unit, norm) for name, (v, unit, norm) in rows}
         curves = {n: np.array(c, dtype=float) for n, c in content["curves"].items()}
         unit = Unit(str(content["subject"]), int(content["seed"]), metrics, curves)
         missing: Missing = {(what, reason): [loop.name] for what, reason in content["missing"]}

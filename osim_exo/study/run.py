@@ -106,6 +106,8 @@ def run(
         The study is unknown or inconsistent, or `out` cannot be used.
     BaselineError
         No subject has all arms, so there is nothing to compare; the message says what failed.
+    SimulationError
+        No closed loop of the learned arms could be walked.
     """
     config = study if isinstance(study, StudyConfig) else load(study)
     if not isinstance(config, StudyConfig):
@@ -113,6 +115,11 @@ def run(
     config = _changed(config, quick, subjects, controllers)
     if jobs is not None and jobs < 1:
         raise InputError(f"{jobs} jobs were given; at least 1 is needed.")
+    config, wanted = chosen_arms(config, arms, trained, quick)
+    loops = loops_of(config) if wanted != "solved" else []
+    place = {"jobs": jobs, "backend": backend, "address": address, "progress": progress}
+    if wanted == "learned":
+        return _only_learned(config, Path(out), loops, place)
     groups = waves(config)
     for group in groups:
         if group[0].arm.controller != "playback":
@@ -120,7 +127,7 @@ def run(
     folder = Path(out)
     marker = {
         "study": config.name,
-        "config_hash": config_hash(config),
+        "config_hash": config_hash(config.changed(learned=None)),
         "baseline": "solved" if fresh else "library",
     }
     claim_output(folder, marker)
