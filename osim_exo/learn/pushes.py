@@ -1,4 +1,4 @@
-"""Pushes: the share of walkers that stay up after a sudden change of their forward speed."""
+"""Who stays up: walkers over speeds and slopes, from standing, and after a push."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from osim_exo.config import Config
@@ -15,6 +16,11 @@ from osim_exo.learn.tasks.config import Ends, Randomisation, TaskConfig
 from osim_exo.learn.tasks.randomise import forward_column, push
 from osim_exo.learn.tasks.walker import Actor
 from osim_exo.progress import SILENT, Progress
+
+Mask = npt.NDArray[np.bool_]
+
+LONG = 600.0
+"""s; the clock ends no episode of a test."""
 
 
 class PushTest(Config):
@@ -68,23 +74,15 @@ def push_test(
     is. Who fell before the push counts as not having survived.
     """
     settings = settings or PushTest()
-    point = CommandPoint(time=0.0, speed=settings.speed, slope_deg=settings.slope_deg)
-    task = config.changed(
-        commands=Commands(schedule=(point,)),
-        randomisation=Randomisation(),
-        starts=config.starts.changed(standing_share=0.0),
-        ends=Ends(
-            **config.ends.model_dump(exclude={"duration", "stagger"}), duration=600, stagger=False
-        ),
-    )
+    task = steady(config, settings.speed, settings.slope_deg, standing=False)
     sizes = np.repeat(np.array(settings.sizes), settings.walkers)
     env = make(task, sizes.size, settings.seed, policies)
     try:
         env.reset()
         with progress.step("Pushing walkers"):
-            before = _walk(env, settings.settle)
+            before = fell_within(env, settings.settle)
             push(env.physics, forward_column(env.physics), np.arange(sizes.size), sizes)
-            stayed = ~(before | _walk(env, settings.watch))
+            stayed = ~(before | fell_within(env, settings.watch))
     finally:
         env.close()
     return Pushed(
@@ -93,8 +91,57 @@ def push_test(
     )
 
 
-def _walk(env: TaskEnv, seconds: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Who fell within a time, (n_env,) array of bool."""
+def steady(config: TaskConfig, speed: float, slope_deg: float, standing: bool) -> TaskConfig:
+    """The task with one command, no variation, and no clock that ends episodes.
+
+    Parameters
+    ----------
+    config : the task that was learned
+    speed, slope_deg : commanded, m/s and degrees
+    standing : episodes begin standing, not within a stride
+    """
+    point = CommandPoint(time=0.0, speed=speed, slope_deg=slope_deg)
+    ends = config.ends.model_dump(exclude={"duration", "stagger"})
+    return config.changed(
+        commands=Commands(schedule=(point,)),
+        randomisation=Randomisation(),
+        starts=config.starts.changed(standing_share=1.0 if standing else 0.0),
+        ends=Ends(**ends, duration=LONG, stagger=False),
+    )
+
+
+def endurance(
+    config: TaskConfig,
+    policies: Mapping[str, Actor],
+    speed: float,
+    slope_deg: float,
+    *,
+    standing: bool = False,
+    walkers: int = 48,
+    seconds: float = 10.0,
+    seed: int = 0,
+) -> float:
+    """Share of walkers that stay up for a time in compiled physics.
+
+    Parameters
+    ----------
+    config, policies : as for `push_test`
+    speed, slope_deg : commanded, m/s and degrees
+    standing : begin standing, not within a stride; the command then rises from zero
+    walkers : that begin at random phases, with the task's noise
+    seconds : to stay up
+    seed : of phases and noise
+    """
+    env = make(steady(config, speed, slope_deg, standing), walkers, seed, policies)
+    try:
+        env.reset()
+        return float(1.0 - fell_within(env, seconds).mean())
+    finally:
+        env.close()
+
+
+def fell_within(env: TaskEnv, seconds: float) -> Mask:
+    """Who fell within a time, (n_env,) array of bool; every part's policy is frozen."""
     fell = np.zeros(env.n_env, dtype=bool)
     none = np.zeros((env.n_env, 0), dtype=np.float32)
     for _ in range(round(seconds / env.config.control_dt)):
