@@ -172,7 +172,7 @@ def pack(trained: str | Path, into: str | Path, stages: Sequence[str] = PACKED) 
     target = Path(into)
     if target.exists():
         raise InputError(f"'{target}' exists. Name a new folder.")
-    for folder, chain in read_chains(trained).items():
+    for folder in read_chains(trained):
         for stage in stages:
             load_stage(folder, stage)
     for folder, chain in read_chains(trained).items():

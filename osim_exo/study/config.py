@@ -14,7 +14,7 @@ from osim_exo.models import HipExo, JointExo, available
 from osim_exo.study.learned_arm import LearnedArm
 
 Arms = Literal["solved", "learned", "both"]
-"""Which arms of a study to run: gaits solved by optimal control, closed loops of what was learned."""
+"""Which arms of a study to run: solved by optimal control, closed loops of what was learned."""
 
 Controller = Literal["optimal", "spline", "delayed_output_feedback", "playback"]
 
