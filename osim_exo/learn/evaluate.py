@@ -97,8 +97,10 @@ class Torques:
 
     Attributes
     ----------
-    command : (n_time, n_run, 2) array, Nm; the controller's
-    advice : (n_time, n_run, 2) array, Nm, or None; of the frozen exo policy in the same states
+    command : (n_time, n_run, n_exo) array, Nm
+    advice : of that shape, or None
+        What the frozen exo policy would have commanded in the same states, where a controller
+        drove the device in its place.
     """
 
     command: Array
@@ -115,7 +117,7 @@ class Walked:
     fell_at : per run, s since its start; None where it did not fall
     duration : that was asked for, s
     tracking : by coordinate, how near to the reference; only for tasks that imitate
-    torques : what was commanded; only where a controller drove the device
+    torques : what the device was commanded; None without a device
     """
 
     trials: tuple[Trial, ...]
@@ -199,7 +201,7 @@ def evaluate(
     found = trials(slope, track, spans, settings.record_dt, told)
     near = tracking(track, config.control_dt, settings.settle, fell_at) if track.followed else {}
     torques = None
-    if controller is not None:
+    if task.condition != "no_exo":
         advice = np.array(track.advised) if track.advised else None
         torques = Torques(np.array(track.commanded), advice)
     return Walked(tuple(found), tuple(fell_at), settings.duration, near, torques)
