@@ -105,7 +105,7 @@ def c_source(
         f"{{{channel(row.name)}, {lag}, {number(row.low)}, {number(row.high)}}}, /* {row.name} */"
         for row, lag in zip(interface.observations, back)
     ]
-    crc = zlib.crc32(blob.astype("<f4").tobytes())
+    crc = constants_crc(network)
     source = SOURCE_TEXT.format(
         title=title,
         header=HEADER,
@@ -137,6 +137,12 @@ def c_source(
     buffers = 2 * network.room + depth * 10 + network.history * network.n_input
     header = HEADER_TEXT.format(title=title, crc=crc)
     return CSource(header, source, crc, 4 * floats + 12 * len(signals), 4 * buffers)
+
+
+def constants_crc(network: Network) -> int:
+    """CRC-32 of a network's constants as they lie on the device."""
+    blob, _ = _constants(network)
+    return zlib.crc32(blob.astype("<f4").tobytes())
 
 
 def number(value: float) -> str:

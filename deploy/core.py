@@ -13,7 +13,9 @@ import numpy as np
 
 from osim_exo.control import Controller, Signals
 from osim_exo.deploy.faults import FaultCode, LinkCounts, Monitor, Reading
-from osim_exo.deploy.packets import DeviceState, Flag, Packet, Sensors
+from osim_exo.deploy.novelty import Familiarity
+from osim_exo.deploy.packets import DeviceState, Enable, Flag, Packet, Sensors
+from osim_exo.deploy.policy_controller import PolicyController
 from osim_exo.deploy.safety import Limiter, Pair
 from osim_exo.deploy.settings import RunSettings
 from osim_exo.deploy.states import ENABLED, POWERED, Request, State, StateMachine
@@ -60,8 +62,9 @@ class TickOutput:
     gain : share of the wanted torque that is applied
     wanted : what the controller asks for
     limited : what ramp and limiter leave of it; in shadow mode what would be applied
-    sent_mnm : what goes to the device, 0.001 Nm; never more than `limited`
-    enable : the device's drives are to be on
+    sent_mnm : what goes to the device, 0.001 Nm; never more than `limited`. With `Enable.BY_ITSELF`
+        the most that the device's own policy may give
+    enable : what the device's drives are to do
     """
 
     state: State
@@ -70,7 +73,7 @@ class TickOutput:
     wanted: Pair
     limited: Pair
     sent_mnm: tuple[int, int]
-    enable: bool
+    enable: Enable
 
 
 class ControlCore:
@@ -85,8 +88,12 @@ class ControlCore:
 
     def __init__(self, settings: RunSettings, controller: Controller | None = None) -> None:
         self.settings = settings
-        self.controller = controller or settings.controller.build()
+        self.controller = controller or settings.controller.build(settings.mass)
+        self._policy = self.controller if isinstance(self.controller, PolicyController) else None
+        if self._policy is not None:
+            self._policy.check_rate(settings.rate_hz)
         self.controller.reset(1)
+        self._familiarity = Familiarity(settings.novelty)
         self.machine = StateMachine(settings.ramps)
         self.limiter = Limiter(settings.limits, settings.mass, settings.period)
         self.problem = ""
@@ -114,6 +121,8 @@ class ControlCore:
             self._wanted = NOTHING
         elif tick.sample is not None and self._reading is not None:
             self._wanted = self._control(self._reading)
+            if self._policy is not None:
+                self._familiarity.update(tick.now, self._policy.novelty)
         return self._output(state, faults)
 
     # What is wrong
@@ -140,6 +149,8 @@ class ControlCore:
                 self._monitor.reset()
         if self.problem:
             faults |= FaultCode.CONTROLLER
+        if self._familiarity.is_strange(tick.now):
+            faults |= FaultCode.UNFAMILIAR
         if tick.log_lost and self.settings.arm:
             faults |= FaultCode.LOG
         if tick.connected and not tick.suitable:
@@ -176,6 +187,7 @@ class ControlCore:
     def _remember(self, state: State, faults: FaultCode) -> None:
         if state in (State.FAULT, State.ESTOP):
             self._latched |= faults
+            self._familiarity = Familiarity(self.settings.novelty)
             return
         self._latched = FaultCode(0)
         if state is State.BOOT:
@@ -209,18 +221,23 @@ class ControlCore:
 
     def _output(self, state: State, faults: FaultCode) -> TickOutput:
         shadow = not self.settings.arm and state is State.IDLE
-        gain = 1.0 if shadow else self.machine.gain
+        gain = self._familiarity.share * (1.0 if shadow else self.machine.gain)
         limited = NOTHING
         if self.problem or self._reading is None or not (shadow or state in POWERED):
             self.limiter.reset()
         else:
             command = self._wanted[0] * gain, self._wanted[1] * gain
             limited = self.limiter.apply(command, self._reading.angle, self._reading.speed).torque
-        sent = (0, 0)
+        sent, enable = (0, 0), Enable.OFF
+        if self.settings.arm and state in ENABLED:
+            enable = Enable.BY_ITSELF if self.settings.onboard else Enable.COMMANDED
         if self.settings.arm and state in POWERED:
             # Towards zero, so that rounding never exceeds a bound.
             sent = int(limited[0] * 1e3), int(limited[1] * 1e3)
         self._sent = sent[0] * 1e-3, sent[1] * 1e-3
+        if enable is Enable.BY_ITSELF:
+            most = int(gain * self.limiter.cap * 1e3) if state in POWERED else 0
+            sent = most, most
         return TickOutput(
             state=state,
             faults=faults | self._latched,
@@ -228,5 +245,5 @@ class ControlCore:
             wanted=self._wanted,
             limited=limited,
             sent_mnm=sent,
-            enable=self.settings.arm and state in ENABLED,
+            enable=enable,
         )

@@ -38,6 +38,7 @@ class FaultCode(IntFlag):
     LINK = 1 << 17
     LOG = 1 << 18
     SELF_TEST = 1 << 19
+    UNFAMILIAR = 1 << 20
 
 
 class FaultThresholds(Config):

@@ -13,6 +13,7 @@ from osim_exo.deploy.packets import (
     Body,
     Decoder,
     DeviceFacts,
+    Enable,
     Fault,
     Hello,
     Packet,
@@ -117,14 +118,14 @@ class Link:
         )
         return news
 
-    def send_torque(self, now: float, torque_mnm: tuple[int, int], enable: bool) -> None:
+    def send_torque(self, now: float, torque_mnm: tuple[int, int], enable: Enable) -> None:
         """Send a torque command; without a session nothing is sent.
 
         Parameters
         ----------
         now : host's clock, s
         torque_mnm : right, left, 0.001 Nm
-        enable : the drives are to be on
+        enable : what the drives are to do
         """
         if self.facts is not None:
             right, left = torque_mnm

@@ -17,12 +17,12 @@ from typing import Any
 
 from osim_exo.deploy.core import TickInput, TickOutput
 from osim_exo.deploy.faults import FaultCode, LinkCounts
-from osim_exo.deploy.packets import Flaw, Packet, frame, from_content, to_content, unframe
+from osim_exo.deploy.packets import Enable, Flaw, Packet, frame, from_content, to_content, unframe
 from osim_exo.deploy.settings import RunSettings
 from osim_exo.deploy.states import Request, State
 from osim_exo.errors import DataError, InputError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's format, in its first record."""
 
 BEGIN, TICK, EVENT = 1, 2, 3
@@ -235,7 +235,7 @@ def _tick(content: bytes) -> Tick | None:
     _, number, now, flawed, lost, twice, late, overruns, bits, request = INPUT.unpack_from(content)
     state, faults, gain, w0, w1, l0, l1, s0, s1, enable = OUTPUT.unpack_from(content, INPUT.size)
     sample = from_content(content[INPUT.size + OUTPUT.size :]) if bits & 1 else None
-    if isinstance(sample, Flaw):
+    if isinstance(sample, Flaw) or enable not in set(Enable):
         return None
     tick = TickInput(
         now=now,
@@ -249,7 +249,7 @@ def _tick(content: bytes) -> Tick | None:
         request=Request(request),
     )
     output = TickOutput(
-        State(state), FaultCode(faults), gain, (w0, w1), (l0, l1), (s0, s1), bool(enable)
+        State(state), FaultCode(faults), gain, (w0, w1), (l0, l1), (s0, s1), Enable(enable)
     )
     return Tick(number, tick, output)
 

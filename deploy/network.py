@@ -117,7 +117,8 @@ def read_network(
     given, wanted = centre.size, history * n_input
     if not given == scale.size == wanted == layers[0].n_time * layers[0].n_in:
         raise DataError(
-            f"The policy's network takes {given} numbers, its interface gives {history} x {n_input}."
+            f"The policy's network takes {given} numbers; its interface gives {history} samples of "
+            f"{n_input}."
         )
     return Network(history, n_input, layers[-1].n_out, centre, scale, limit, tuple(layers))
 

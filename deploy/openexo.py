@@ -1,9 +1,9 @@
 """Torque profiles for OpenExo: parameters of its five-node spline and its Franks-Collins curve.
 
-Format and meaning of the parameters are facts of the public firmware (github.com/naubiomech/OpenExo,
+Format and meaning of the parameters are facts of the public firmware (naubiomech/OpenExo on GitHub:
 ControllerData.h, Controller.cpp, ParamsFromSD.cpp): a CSV file per controller on the card, whose
-first two lines begin with the number of lines to pass over and the number of parameters. Torques are
-Nm, flexion positive, times are percent of the gait cycle from heel strike.
+first two lines begin with the number of lines to pass over and the number of parameters. Torques
+are in Nm, flexion positive, times in percent of the gait cycle from heel strike.
 """
 
 from __future__ import annotations

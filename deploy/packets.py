@@ -85,7 +85,7 @@ class Hello:
 class DeviceFacts:
     """Device to host: the answer to `Hello`.
 
-    ``controller_crc`` is the CRC-32 of the constants of the controller on the device, 0 without one.
+    ``controller_crc`` is the CRC-32 of the constants of the device's own controller, 0 without one.
     """
 
     session: int

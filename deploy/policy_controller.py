@@ -1,4 +1,4 @@
-"""The controller of a policy bundle as the runtime needs it: known by its hash, aware of novelty."""
+"""The controller of a policy bundle for the runtime: known by its hash, aware of novelty."""
 
 from __future__ import annotations
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from osim_exo.control import Controller
 from osim_exo.deploy.core import ControlCore
 from osim_exo.deploy.log import Log, pack_output
+from osim_exo.deploy.policy_controller import PolicyController
+from osim_exo.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,20 @@ class Replay:
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
         return {"reproduced": self.reproduced, **asdict(self)}
+
+
+def logged_policy(log: Log, folder: Path) -> PolicyController:
+    """The policy that a log names, from another folder than it was run from.
+
+    Raises
+    ------
+    DataError
+        The log names none, or the folder holds another one.
+    """
+    spec = log.settings.controller
+    if spec.kind != "policy":
+        raise DataError(f"'{log.path}' was run with {spec.kind}, not with a policy; name none.")
+    return PolicyController(folder, log.settings.mass, spec.policy().sha256)
 
 
 def replay(log: Log, controller: Controller | None = None) -> Replay:

@@ -14,7 +14,7 @@ from osim_exo.control import Controller
 from osim_exo.deploy.core import ControlCore, TickInput, TickOutput
 from osim_exo.deploy.faults import FaultCode
 from osim_exo.deploy.link import Link
-from osim_exo.deploy.packets import DeviceFacts, Sensors, StopReason
+from osim_exo.deploy.packets import DeviceFacts, Enable, Sensors, StopReason
 from osim_exo.deploy.settings import RunSettings
 from osim_exo.deploy.states import ENABLED, Request, State
 from osim_exo.deploy.timing import Clock, Histogram, SystemClock, Ticker
@@ -113,6 +113,12 @@ def unsuitable(facts: DeviceFacts, settings: RunSettings) -> list[str]:
             f"it measures every {facts.period_us * 1e-3:g} ms; {settings.period * 1e3:g} ms or "
             "less is needed"
         )
+    if settings.onboard and facts.controller_crc != settings.controller.policy().crc32:
+        own = f"{facts.controller_crc:08x}" if facts.controller_crc else "none"
+        reasons.append(
+            f"its own policy is {own}; {settings.controller.policy().crc32:08x} is needed. Export "
+            "the bundle to C and put it on the device"
+        )
     return reasons
 
 
@@ -120,7 +126,7 @@ def what_will_be_applied(settings: RunSettings) -> list[tuple[str, str]]:
     """What a run may do to the person: shown before anything moves."""
     limits, ramps = settings.limits, settings.ramps
     return [
-        ("controller", settings.controller.kind),
+        ("controller", _name(settings)),
         ("torque", "SENT TO THE DEVICE" if settings.arm else "computed only; zero is sent"),
         ("body mass", f"{settings.mass:g} kg"),
         ("largest torque", f"{limits.cap(settings.mass):.3g} Nm per hip"),
@@ -134,6 +140,14 @@ def what_will_be_applied(settings: RunSettings) -> list[tuple[str, str]]:
         ),
         ("loop", f"{settings.rate_hz:g} Hz"),
     ]
+
+
+def _name(settings: RunSettings) -> str:
+    spec = settings.controller
+    if spec.kind != "policy":
+        return spec.kind
+    where = "on the device" if settings.onboard else "on this machine"
+    return f"policy {spec.policy().sha256[:12]} {where}"
 
 
 class Runtime:
@@ -296,7 +310,7 @@ class Runtime:
         """Every step is taken, whatever becomes of the others."""
         now = self.clock.now()
         for _ in range(STOPS):
-            self._try("sending zero torque", lambda: self.link.send_torque(now, (0, 0), False))
+            self._try("sending zero torque", lambda: self.link.send_torque(now, (0, 0), Enable.OFF))
             self._try("sending a stop", lambda: self.link.stop(now, self._reason()))
         report = self.report
         report.latency, report.lateness = self._latency.summary(), self._lateness.summary()

@@ -22,6 +22,8 @@ from osim_exo.cli.command import (
     output,
     table,
 )
+from osim_exo.cli.deploy_score import ScoreLog, number_or_dash
+from osim_exo.cli.deploy_virtual import VirtualDevice
 from osim_exo.errors import DataError, InputError
 from osim_exo.files import read_json
 from osim_exo.progress import Progress
@@ -48,6 +50,12 @@ class RunDevice(Command):
 
     mass: float
     """body mass of the person, kg; it caps the torque"""
+
+    policy: conf.Positional[Path | None] = None
+    """folder of a policy bundle to run; without one, --controller"""
+
+    onboard: bool = False
+    """the device's own copy of the policy acts, within what this machine allows and watches"""
 
     controller: Kind | None = None
     """controller that runs; by default the settings' own, else zero_torque"""
@@ -120,8 +128,16 @@ class RunDevice(Command):
                     f"Remove it from the file and give --{name}."
                 )
         given = fields.get("controller", {})
-        if self.controller is not None and given.get("kind") != self.controller:
+        if self.policy is not None:
+            if self.controller is not None or given:
+                raise InputError(
+                    "A policy's folder and another controller were given. Leave out --controller, "
+                    "and the controller of --settings."
+                )
+            fields["controller"] = _policy_spec(self.policy)
+        elif self.controller is not None and given.get("kind") != self.controller:
             fields["controller"] = {"kind": self.controller}
+        fields |= {"onboard": True} if self.onboard else {}
         if self.condition is not None:
             fields["condition"] = self.condition
         return RunSettings(**fields, mass=self.mass, arm=self.arm)
@@ -140,87 +156,24 @@ class RunDevice(Command):
 
 
 @dataclass(frozen=True)
-class VirtualDevice(Command):
-    """Be an exoskeleton: firmware, drives, sensors and line, simulated, on a port.
-
-    Its name is printed first; give it to 'osim-exo deploy run --port'. Disturbances are a JSON list
-    such as [{"what": "corrupt", "at_s": 10, "for_s": 2, "amount": 0.3}]; docs/safety.md lists them.
-    """
-
-    port: str = "pty"
-    """pty for a pseudo-terminal, or socket://127.0.0.1:5760 (port 0: any that is free)"""
-
-    walker: Path | None = None
-    """trial folder of the walk that the device measures; by default sines"""
-
-    faults: Path | None = None
-    """.json with disturbances"""
-
-    seconds: float = math.inf
-    """stop after this time; by default at an interrupt"""
-
-    alias: Path | None = None
-    """path of a link to the pseudo-terminal"""
-
-    trace: Path | None = None
-    """file for every step of the torque loop"""
-
-    settings: Path | None = None
-    """.json with fields of VirtualSettings"""
-
-    json: JsonTarget = None
-
-    def run(self, progress: Progress) -> int:
-        """Serve until the time is over or an interrupt comes."""
-        from osim_exo.deploy.disturbances import read_script
-        from osim_exo.deploy.timing import SystemClock, real_time
-        from osim_exo.deploy.virtual_exo import VirtualExo, VirtualSettings
-        from osim_exo.deploy.virtual_port import Port, PtyPort, TcpPort, Trace, serve
-        from osim_exo.deploy.walkers import SineWalker, TrialWalker, Walker
-
-        fields = {} if self.settings is None else read_json(self.settings)
-        settings = VirtualSettings.model_validate(fields)
-        walker: Walker = SineWalker()
-        if self.walker is not None:
-            from osim_exo.io import read_trial
-
-            walker = TrialWalker(read_trial(self.walker))
-        script = () if self.faults is None else read_script(self.faults)
-        trace = None if self.trace is None else Trace(self.trace)
-        exo = VirtualExo(settings, walker, script, trace)
-        port: Port = PtyPort(self.alias) if self.port == "pty" else TcpPort(self.port)
-        if self.json is not None:
-            emit_json(self.json, {"port": port.name})
-        if str(self.json) != STDOUT:
-            print(f"Port: {port.name}")
-        sys.stdout.flush()
-        try:
-            with real_time():
-                serve(exo, port, SystemClock(), self.seconds)
-        except KeyboardInterrupt:
-            progress.note("Interrupted; the virtual device is switched off.")
-        finally:
-            port.close()
-            if trace is not None:
-                trace.close()
-        return DONE
-
-
-@dataclass(frozen=True)
 class ReplayLog(Command):
     """Run a black box again and compare every output bit for bit; exit code 1 if any differs."""
 
     log: conf.Positional[Path]
     """black box of a run"""
 
+    policy: Path | None = None
+    """folder of the policy that ran, if it lies elsewhere now"""
+
     json: JsonTarget = None
 
     def run(self, progress: Progress) -> int:
         """Replay and print."""
         from osim_exo.deploy.log import read_log
-        from osim_exo.deploy.replay import replay
+        from osim_exo.deploy.replay import logged_policy, replay
 
-        result = replay(read_log(self.log))
+        log = read_log(self.log)
+        result = replay(log, None if self.policy is None else logged_policy(log, self.policy))
         if self.json is not None:
             emit_json(self.json, result.to_dict())
         if str(self.json) != STDOUT:
@@ -232,57 +185,6 @@ class ReplayLog(Command):
             if result.torn:
                 print(f"{result.torn} records cannot be read.")
         return DONE if result.reproduced else FAILED
-
-
-@dataclass(frozen=True)
-class ScoreLog(Command):
-    """Compare the torque of black boxes with simulated walks: correlation, error, phase lag."""
-
-    logs: Annotated[conf.Positional[tuple[Path, ...]], conf.arg(metavar="LOG ...")]
-    """black boxes of runs"""
-
-    against: tuple[Path, ...]
-    """trial folders: one for all logs, or one for each, in their order"""
-
-    json: JsonTarget = None
-
-    def run(self, progress: Progress) -> int:
-        """Compare and print."""
-        from osim_exo.deploy.log import read_log
-        from osim_exo.deploy.score import score
-        from osim_exo.io import read_trial
-
-        if not self.logs or len(self.against) not in (1, len(self.logs)):
-            raise InputError(
-                f"{len(self.logs)} logs and {len(self.against)} trials were given; give one trial "
-                "for all logs or one for each."
-            )
-        trials = [read_trial(folder) for folder in self.against]
-        trials = trials * len(self.logs) if len(trials) == 1 else trials
-        rows = [
-            (path, row)
-            for path, trial in zip(self.logs, trials)
-            for row in score(read_log(path), trial)
-        ]
-        if self.json is not None:
-            emit_json(self.json, [{"log": str(path), **row.to_dict()} for path, row in rows])
-        if str(self.json) != STDOUT:
-            columns = ("log", "condition", "side", "strides", "r", "RMSE Nm/kg", "lag %", "lag s")
-            cells = [
-                (
-                    path.name,
-                    row.condition,
-                    row.side,
-                    row.n_stride,
-                    _with_sd(row.r, row.r_sd),
-                    _with_sd(row.rmse_nm_per_kg, row.rmse_sd_nm_per_kg),
-                    _number(row.phase_lag_percent),
-                    _number(row.phase_lag_s),
-                )
-                for path, row in rows
-            ]
-            output().print(table(columns, cells))
-        return DONE
 
 
 @dataclass(frozen=True)
@@ -298,9 +200,24 @@ class Deploy:
     ]
 
 
+def _policy_spec(folder: Path) -> dict[str, Any]:
+    """Settings that name a policy by its folder and its hashes."""
+    from osim_exo.deploy.c_source import constants_crc
+    from osim_exo.deploy.export import read_bundle
+    from osim_exo.deploy.policy_controller import bundle_hash
+
+    _, network, _ = read_bundle(folder)
+    settings = {
+        "folder": str(folder.resolve()),
+        "sha256": bundle_hash(folder),
+        "crc32": constants_crc(network),
+    }
+    return {"kind": "policy", "settings": settings}
+
+
 def _print_report(report: RunReport, log: Path) -> None:
     def spread(times: dict[str, float | None]) -> str:
-        return ", ".join(f"{k.removesuffix('_ms')} {_number(v)}" for k, v in times.items())
+        return ", ".join(f"{k.removesuffix('_ms')} {number_or_dash(v)}" for k, v in times.items())
 
     rows = [
         ("states", " > ".join(report.states)),
@@ -319,11 +236,3 @@ def _print_report(report: RunReport, log: Path) -> None:
     console.print(table(("run", ""), rows))
     for problem in report.problems:
         console.print(problem)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
-
-
-def _with_sd(value: float | None, sd: float | None) -> str:
-    return "-" if value is None else f"{_number(value)} ± {_number(sd)}"

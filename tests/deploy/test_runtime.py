@@ -84,7 +84,7 @@ def test_what_is_sent_never_exceeds_what_the_limiter_allows(tmp_path):
 def test_the_controller_gives_on_the_device_what_it_gives_in_simulation(tmp_path):
     run = bench(tmp_path, arm=False)
     run.run(6.0)
-    controller = run.settings.controller.build()
+    controller = run.settings.controller.build(run.settings.mass)
     controller.reset(1)
     compared = 0
     for tick, out in run.outputs:
@@ -438,7 +438,7 @@ def test_a_replay_gives_every_output_bit_for_bit(tmp_path):
 def test_a_replay_sees_a_changed_controller(tmp_path):
     run = bench(tmp_path, arm=False)
     run.run(4.0)
-    other = ControllerSpec(kind="spline").build()
+    other = ControllerSpec(kind="spline").build(75.0)
     result = replay(read_log(run.path), other)
     assert not result.reproduced
     assert result.first_difference is not None
