@@ -1,12 +1,14 @@
 """Studies: one question, its conditions solved and resumable, its answer a comparison."""
 
 from osim_exo.study.config import Quick, StudyConfig
+from osim_exo.study.impaired import ImpairedSweep
 from osim_exo.study.robustness import RobustnessSweep
 from osim_exo.study.run import StudyResult, run
 from osim_exo.study.shipped import available, load
 from osim_exo.study.sweep import Sweep, SweepResult, run_sweep
 
 __all__ = [
+    "ImpairedSweep",
     "Quick",
     "RobustnessSweep",
     "StudyConfig",

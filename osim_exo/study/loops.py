@@ -232,8 +232,9 @@ def _falls(walked: Walked, strides: int) -> dict[str, Metric]:
 
 
 def strides_in(trial: Trial) -> int:
-    """Number of whole right strides; 0 for a walk that ended before its first one."""
+    """Number of whole right strides; 0 for a walk that ended before one of each side."""
     try:
+        stride_times(trial, "l")
         return len(stride_times(trial, "r"))
     except DataError:
         return 0

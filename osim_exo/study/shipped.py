@@ -11,12 +11,16 @@ from pathlib import Path
 from osim_exo.errors import DataError, InputError, check_option
 from osim_exo.files import read_json
 from osim_exo.study.config import StudyConfig
+from osim_exo.study.impaired import ImpairedSweep
 from osim_exo.study.robustness import RobustnessSweep
 from osim_exo.study.sweep import Sweep
 
 PACKAGE = "osim_exo.studies"
 
-KINDS: dict[str, type[Sweep]] = {"robustness": RobustnessSweep}
+KINDS: dict[str, type[Sweep]] = {
+    "impaired_gait": ImpairedSweep,
+    "robustness": RobustnessSweep,
+}
 """Kinds of sweeps, by the field ``kind`` of their configuration."""
 
 
