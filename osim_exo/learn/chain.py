@@ -23,6 +23,10 @@ from osim_exo.learn.tasks.config import TaskConfig
 CHAIN = "chain.json"
 """File that says which chain a folder holds."""
 
+WORN, EXO = "worn", "exo"
+"""Stages of the staged protocol between the human alone and the arms, which are named after their
+conditions: the human adapted to the worn device, and the device learned on that frozen human."""
+
 
 class Stage(Config):
     """One run of a chain."""

@@ -20,21 +20,15 @@ from osim_exo.config import Config
 from osim_exo.device import DeviceLimits
 from osim_exo.errors import InputError
 from osim_exo.files import writable_folder
-from osim_exo.learn.chain import Chain, Stage, seed_folder, with_seeds
+from osim_exo.learn.chain import EXO, WORN, Chain, Stage, seed_folder, with_seeds
 from osim_exo.learn.config import LearnConfig
 from osim_exo.learn.stages import ChainResult, claim, run_chain, steps_done
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import HipExo, JointExo, ModelConfig
-from osim_exo.names import Condition
+from osim_exo.names import CONDITIONS, Condition
 from osim_exo.parallel import each
 from osim_exo.progress import SILENT, Progress, Step
 from osim_exo.provenance import cores
-
-ARMS: tuple[Condition, ...] = ("no_exo", "zero_torque", "assisted")
-"""Stages that are compared; a stage's name is its condition's."""
-
-WORN, EXO = "worn", "exo"
-"""Stages between: the human adapted to the worn device, and the device on that frozen human."""
 
 POLL_S = 2.0
 """Time between two looks at what other processes have trained."""
@@ -67,7 +61,7 @@ class StagedConfig(Config):
 
     @model_validator(mode="after")
     def _human_alone(self) -> Self:
-        names = {*ARMS, WORN, EXO} & {stage.name for stage in self.human}
+        names = {*CONDITIONS, WORN, EXO} & {stage.name for stage in self.human}
         if names:
             raise ValueError(f"stages of the protocol have these names: {', '.join(sorted(names))}")
         for stage in self.human:

@@ -13,13 +13,14 @@ from typing import Any
 from osim_exo.bundle import SUMS
 from osim_exo.errors import DataError, InputError
 from osim_exo.files import read_json
-from osim_exo.learn.chain import CHAIN, Chain, read_chain, read_chains, seed_folder
+from osim_exo.learn.chain import CHAIN, EXO, WORN, Chain, read_chain, read_chains, seed_folder
 from osim_exo.learn.tasks import frozen_policies
 from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.tasks.walker import Actor
+from osim_exo.names import CONDITIONS
 from osim_exo.policy import Policy
 
-PACKED = ("worn", "exo", "assisted", "zero_torque", "no_exo")
+PACKED = (WORN, EXO, *CONDITIONS)
 """Stages of the staged protocol that are evaluated."""
 
 POLICIES = "policy"

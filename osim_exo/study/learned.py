@@ -285,7 +285,7 @@ def cohort_of(walked: Mapping[Loop, Measured]) -> Cohort:
         settings = loop.settings
         cell = Cell(
             round(settings.speed, 6), round(settings.slope_deg, 6) + 0.0, settings.physics,
-            loop.condition, controller_of(loop),
+            loop.condition, loop.controller,
         )  # fmt: skip
         entries.append((cell, str(loop.seed), found.unit))
         reasons = dict(found.missing)
@@ -295,20 +295,6 @@ def cohort_of(walked: Mapping[Loop, Measured]) -> Cohort:
         for key, names in reasons.items():
             missing.setdefault(key, []).extend(names)
     return assemble(models[0] if models else "", "seeds", entries, missing)
-
-
-def controller_of(loop: Loop) -> str:
-    """Name of what commands the device's torque, as in a trial."""
-    if loop.condition != "assisted":
-        return "none"
-    drive = loop.drive
-    if drive is None:
-        return "learned"
-    if drive.feedback is not None:
-        return "delayed_output_feedback"
-    if drive.spline is not None:
-        return "spline"
-    return "playback" if drive.playback is not None else "none"
 
 
 def _gates(found: Measured, least_strides: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -59,6 +59,13 @@ class Drive(Config):
             raise ValueError(f"{' and '.join(given)} were given; one controller drives the device")
         return self
 
+    @property
+    def name(self) -> str:
+        """As a trial calls its controller."""
+        if self.feedback is not None:
+            return "delayed_output_feedback"
+        return "spline" if self.spline else "playback" if self.playback else "none"
+
     def controller(self) -> Controller:
         """A new controller."""
         if self.feedback is not None:
@@ -83,6 +90,7 @@ class Loop:
     seed : of the chain
     settings : Evaluation
     drive : controller in place of the exo's policy; None: the policy, if the task has one
+    label : name of what commands the torque, where the usual one does not tell arms apart
     """
 
     arm: str
@@ -92,6 +100,14 @@ class Loop:
     seed: int
     settings: Evaluation
     drive: Drive | None = None
+    label: str = ""
+
+    @property
+    def controller(self) -> str:
+        """Name of what commands the device's torque, as in a trial."""
+        if self.condition != "assisted":
+            return "none"
+        return self.label or (self.drive.name if self.drive else "learned")
 
     @property
     def place(self) -> Path:
@@ -216,7 +232,7 @@ def _keep(loop: Loop, walked: Walked, wanted: str, where: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     try:
         if whole:
-            write_trial(_named(excerpt(whole[0], SHOWN_STRIDES), loop.name), part)
+            write_trial(_named(excerpt(whole[0], SHOWN_STRIDES), loop), part)
         write_json(part / UNIT, content)
         shutil.rmtree(where, ignore_errors=True)
         os.replace(part, where)
@@ -259,8 +275,9 @@ def excerpt(trial: Trial, strides: int) -> Trial:
     return Trial(trial.time[keep] - trial.time[keep][0], trial.info, **cut)
 
 
-def _named(trial: Trial, name: str) -> Trial:
-    return replace(trial, info=replace(trial.info, name=name))
+def _named(trial: Trial, loop: Loop) -> Trial:
+    info = replace(trial.info, name=loop.name, condition=loop.condition, controller=loop.controller)
+    return replace(trial, info=info)
 
 
 def read_unit(folder: Path, loop: Loop) -> Measured:
@@ -287,13 +304,3 @@ def read_unit(folder: Path, loop: Loop) -> Measured:
         ) from error
     trial = read_trial(where) if (where / "trial.json").is_file() else None
     return Measured(*found, missing, trial)
-
-
-def pending(folder: Path, loops: Sequence[Loop]) -> list[Loop]:
-    """Units that are not stored, or follow from something else now."""
-    return [
-        loop
-        for loop in loops
-        if not (folder / loop.place / UNIT).is_file()
-        or read_json(folder / loop.place / UNIT).get("hash") != loop.hash()
-    ]
