@@ -130,12 +130,17 @@ class RunStudy(Command):
     def _sweep(self, config: Sweep, progress: Progress) -> int:
         """Run a sweep and print its table."""
         from osim_exo.study import RobustnessSweep, run_sweep
+        from osim_exo.study.trained_sweep import TrainedSweep
 
-        if self.subjects is not None or self.controller or self.fresh or self.arms or self.trained:
+        if self.subjects is not None or self.controller or self.fresh or self.arms:
             raise InputError(
-                f"Study {config.name} is a sweep; leave out --subjects, --controller, --fresh, "
-                "--arms and --trained."
+                f"Study {config.name} is a sweep; leave out --subjects, --controller, --fresh and "
+                "--arms."
             )
+        if isinstance(config, TrainedSweep):
+            config = config.of(self.trained)
+        elif self.trained:
+            raise InputError(f"Study {config.name} uses no trained chains; leave out --trained.")
         if self.walker and not isinstance(config, RobustnessSweep):
             raise InputError(f"Study {config.name} trains its own walkers; leave out --walker.")
         if isinstance(config, RobustnessSweep):

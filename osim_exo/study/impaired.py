@@ -153,7 +153,7 @@ class ImpairedSweep(Sweep):
             name="adapt",
             task=self._task(healthy, level),
             learn=LearnConfig(
-                n_env=self.n_env, steps=self.adapt_steps, start_from=(_place(self.walker),)
+                n_env=self.n_env, steps=self.adapt_steps, start_from=(start_place(self.walker),)
             ),
         )
         exo = self.devices[device]
@@ -273,7 +273,8 @@ class ImpairedSweep(Sweep):
         return heads, table
 
 
-def _place(walker: str) -> Path:
+def start_place(walker: str) -> Path:
+    """What a training starts from: a folder from the root on, or a shipped walker's name."""
     return Path(walker).resolve() if Path(walker).is_dir() else Path(walker)
 
 

@@ -10,7 +10,11 @@ from pathlib import Path
 
 from osim_exo.errors import DataError, InputError, check_option
 from osim_exo.files import read_json
+from osim_exo.study.actions import ActionSweep
 from osim_exo.study.config import StudyConfig
+from osim_exo.study.controllers import ControllerSweep
+from osim_exo.study.device_realism import DeviceRealismSweep
+from osim_exo.study.dose import DoseSweep
 from osim_exo.study.impaired import ImpairedSweep
 from osim_exo.study.robustness import RobustnessSweep
 from osim_exo.study.sweep import Sweep
@@ -18,6 +22,10 @@ from osim_exo.study.sweep import Sweep
 PACKAGE = "osim_exo.studies"
 
 KINDS: dict[str, type[Sweep]] = {
+    "actions": ActionSweep,
+    "dose_response": DoseSweep,
+    "controllers": ControllerSweep,
+    "device_realism": DeviceRealismSweep,
     "impaired_gait": ImpairedSweep,
     "robustness": RobustnessSweep,
 }
