@@ -159,9 +159,9 @@ def _c99(
     text = c_source(interface, network, golden, novelty, title)
     (fresh / HEADER).write_text(text.header, encoding="ascii")
     (fresh / SOURCE).write_text(text.source, encoding="ascii")
-    n, worst, notes = _compare_c(fresh, controller, network, golden[0], walker, mass, novelty)
     for path in (*firmware_sources(), *sorted(firmware_folder().glob("exo_*.h"))):
         shutil.copy2(path, fresh / path.name)
+    n, worst, notes = _compare_c(fresh, controller, network, golden[0], walker, mass, novelty)
     return {
         "n_compared": n,
         "largest_error": worst,

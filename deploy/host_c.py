@@ -47,7 +47,7 @@ def build_library(folder: Path, work: Path) -> ctypes.CDLL:
 
     Parameters
     ----------
-    folder : with `osim_exo.deploy.c_source.SOURCE` and its header
+    folder : of the export: the policy's constants and the firmware that they were written for
     work : where the library goes
 
     Raises
@@ -63,15 +63,14 @@ def build_library(folder: Path, work: Path) -> ctypes.CDLL:
             f"There is no C compiler on this machine ({', '.join(COMPILERS)} were looked for). "
             "Install one to compile the exported policy here."
         )
-    shim, firmware = work / "host_shim.c", firmware_folder()
+    shim, own = work / "host_shim.c", sorted(folder.glob("exo_*.c"))
     shim.write_text(SHIM, encoding="ascii")
-    own = sorted(folder.glob("exo_policy_data.c"))
     # A name of its own: the system does not load a second library of the same name.
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in own)).hexdigest()
     library = work / f"policy_{digest[:16]}.so"
-    include = ["-I", str(firmware), "-I", str(folder)]
-    sources = [str(path) for path in (*firmware_sources(), *own, shim)]
-    command = [compiler, *FLAGS, "-shared", "-fPIC", *include, *sources, "-o", str(library), "-lm"]
+    sources = [str(path) for path in (*own, shim)]
+    flags = [*FLAGS, "-shared", "-fPIC", "-I", str(folder)]
+    command = [compiler, *flags, *sources, "-o", str(library), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise DataError(f"The C compiler refuses the exported policy: {done.stderr.strip()[:2000]}")
