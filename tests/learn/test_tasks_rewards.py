@@ -155,6 +155,7 @@ def test_effort_grows_only_after_walking_is_learned():
         ({"active_muscles": -3.0}, {"activations": [0.14, 0.4]}, "active_muscles", -3.0 * 0.5),
         ({"metabolic": -0.1}, {"metabolic_rate": 300.0}, "metabolic", -0.1 * 4.0),
         ({"trunk_effort": -0.5}, {"trunk_torque": -0.2}, "trunk_effort", -0.5 * 0.04),
+        ({"pelvis_tilt": -5.0}, {"coordinates": [-0.1, 0, 0.9, 0, 0, 0]}, "pelvis_tilt", -0.05),
         ({"pelvis_rate": -0.05}, {"speeds": [2.0, 1.25, 0, -2.0, 0, 0]}, "pelvis_rate", -0.2),
     ],
 )

@@ -48,6 +48,7 @@ class ContactState:
     sphere_moment : (3,); of the force about the origin of the sphere's body, N m
     indentation : m; negative above the ground
     normal_force : N; along the ground's normal
+    sliding : (3,); velocity along the ground where the force acts, m/s
     """
 
     force: Exprs
@@ -56,6 +57,7 @@ class ContactState:
     sphere_moment: Exprs
     indentation: Expr
     normal_force: Expr
+    sliding: Exprs
 
     @property
     def record(self) -> Exprs:
@@ -142,6 +144,7 @@ def apply_contact(
         sphere_moment=cross(arm - own, force),
         indentation=indentation,
         normal_force=law.normal,
+        sliding=sliding,
     )
 
 

@@ -77,6 +77,10 @@ def _contact_forces(equations: Equations, instant: Instant) -> list[Expr]:
     return [x for contact in instant.contacts for x in contact.force]
 
 
+def _contact_sliding(equations: Equations, instant: Instant) -> list[Expr]:
+    return [x for contact in instant.contacts for x in contact.sliding]
+
+
 def _grf(equations: Equations, instant: Instant) -> list[Expr]:
     """Force, then moment about the ground's origin, of the right and of the left foot."""
     found: list[Expr] = []
@@ -190,6 +194,7 @@ OUTPUTS: dict[str, Output] = {
     "muscle_moment": _muscle_moments,
     "passive_moment": _passive_moments,
     "contact_force": _contact_forces,
+    "contact_sliding": _contact_sliding,
     "grf": _grf,
     "bhargava2004": _rates("bhargava2004"),
     "umberger2010": _rates("umberger2010"),
@@ -203,6 +208,7 @@ OUTPUTS: dict[str, Output] = {
 """What a compiled model can tell of a state.
 
 Per muscle: lengths in m, speeds in m/s (lengthening positive), forces in N, powers and metabolic
-rates in W. Per coordinate: moments in Nm. ``contact_force`` per contact, ``grf`` per foot (right,
+rates in W. Per coordinate: moments in Nm. ``contact_force`` (N) and ``contact_sliding`` (m/s, along
+the ground) per contact, ``grf`` per foot (right,
 left): force in N, then moment about the ground's origin in Nm. Energies in J. ``imu`` per unit.
 """

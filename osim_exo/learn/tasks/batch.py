@@ -21,7 +21,7 @@ from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.tasks.curriculum import Effort
 from osim_exo.learn.tasks.ends import Falls
 from osim_exo.learn.tasks.randomise import Randomiser
-from osim_exo.learn.tasks.rewards import ImitateTerms, Outcome, WalkTerms
+from osim_exo.learn.tasks.rewards import ImitateTerms, Outcome, WalkTerms, squared_slip
 from osim_exo.learn.tasks.senses import CLOCK, Reading
 from osim_exo.learn.tasks.snapshots import flat, unflat
 from osim_exo.learn.tasks.starts import StartSource
@@ -40,6 +40,9 @@ QUANTITIES = ("grf", "mass_centre_velocity", "passive_moment")
 
 METABOLIC = "bhargava2004"
 """Read too where it has a cost; W per muscle."""
+
+CONTACTS = ("contact_force", "contact_sliding")
+"""Read too where slip has a cost."""
 
 SLOPE_EVERY = 5
 """Control steps between two changes of the ground's slope: setting it costs a part of a step."""
@@ -93,9 +96,12 @@ class TaskEnv:
         last = None if imitates else config.walk.final_effort
         goal = config.walk.learned_share * config.ends.duration
         self._effort = Effort(first, last, config.walk.final_effort_steps, goal)
-        costs = config.kind == "walk" and config.walk.metabolic
-        self._quantities = (*QUANTITIES, METABOLIC) if costs else QUANTITIES
+        costs = not imitates
+        metabolic = (METABOLIC,) if costs and config.walk.metabolic else ()
+        contacts = CONTACTS if costs and config.walk.slip else ()
+        self._quantities = (*QUANTITIES, *metabolic, *contacts)
         self._metabolic: Array | None = None
+        self._slip: Array | None = None
         self._trunk: Array | None = None
         self._falls = Falls(config, physics)
         self._most_steps = max(round(config.ends.duration / config.control_dt), 1)
@@ -216,6 +222,9 @@ class TaskEnv:
         self._passive = found["passive_moment"]
         if METABOLIC in found:
             self._metabolic = np.clip(np.nan_to_num(found[METABOLIC].sum(axis=1)), 0.0, HUGE**2)
+        if CONTACTS[0] in found:
+            force, sliding = (np.nan_to_num(found[name]) for name in CONTACTS)
+            self._slip = squared_slip(force, np.clip(sliding, -HUGE, HUGE))
         self._reading = Reading.of(self._physics)
         failed = np.flatnonzero(self._physics.failed)
         if failed.size:
@@ -304,6 +313,7 @@ class TaskEnv:
             reading.ground[:, 1::2] - self._load,
             self._metabolic,
             self._trunk,
+            self._slip,
         )
         judge = self._walk if target is None else self._imitate
         weighted, facts = judge(outcome, self._effort.weight)

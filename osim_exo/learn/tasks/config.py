@@ -114,6 +114,18 @@ class WalkReward(Config):
     loading: float = Field(
         default=0.0, le=0.0, description="times squared rise of each foot's force, body weights^2"
     )
+    slip: float = Field(
+        default=0.0,
+        le=0.0,
+        description="times squared sliding speed, summed over the feet's spheres that bear more "
+        "than 20 N, m^2/s^2, at most 5",
+    )
+    straight_knee: float = Field(
+        default=0.0, le=0.0, description="times angle of the knees beyond the straightest, rad"
+    )
+    straightest_knee: float = Field(
+        default=0.0, ge=-0.2, le=0.5, description="flexion below which knees cost, rad"
+    )
     fore_aft: float = Field(
         default=0.0, le=0.0, description="times squared forward acceleration, g^2"
     )
@@ -127,6 +139,9 @@ class WalkReward(Config):
     )
     pelvis_rate: float = Field(
         default=0.0, le=0.0, description="times squared rate of the pelvis' tilt, (rad/s)^2"
+    )
+    pelvis_tilt: float = Field(
+        default=0.0, le=0.0, description="times squared tilt from quiet standing's, rad^2"
     )
     metabolic: float = Field(
         default=0.0, le=0.0, description="times Bhargava 2004 rate, W per kg of body"

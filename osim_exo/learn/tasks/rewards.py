@@ -23,6 +23,26 @@ LIMIT_MOMENT = 10.0
 MOST_LIMIT = 5.0
 """Beyond it more passive moment costs no more."""
 
+KNEE = "knee_angle"
+"""Coordinates whose names begin so are knees."""
+
+MOST_SLIP = 5.0
+"""m^2/s^2; a foot that slides faster costs no more."""
+
+BEARING = 20.0
+"""N; a sphere of the foot that bears more is on the ground, as in `analysis.events`."""
+
+
+def squared_slip(force: Array, sliding: Array) -> Array:
+    """Squared sliding speed, summed over the spheres that bear load, (n_env,) array, m^2/s^2.
+
+    Parameters
+    ----------
+    force, sliding : (n_env, 3 n_contact) arrays; of each sphere in turn x, y, z, N and m/s
+    """
+    bears = force[:, 1::3] > BEARING
+    return np.asarray(np.sum(bears * sliding[:, ::3] ** 2, axis=1))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -41,6 +61,7 @@ class Outcome:
     load_change : (n_env, 2) array, of each foot's upward force since the step before, body weights
     metabolic_rate : (n_env,) array, W; None where it is not asked for
     trunk_torque : (n_env,) array, share of its largest; None without a trunk's actuator
+    slip : (n_env,) array of `squared_slip`, m^2/s^2; None where it is not asked for
     """
 
     reading: Reading
@@ -55,6 +76,7 @@ class Outcome:
     load_change: Array | None = None
     metabolic_rate: Array | None = None
     trunk_torque: Array | None = None
+    slip: Array | None = None
 
 
 class WalkTerms:
@@ -75,6 +97,7 @@ class WalkTerms:
         self._tilt = names.coordinates.index("pelvis_tilt")
         lumbar = [i for i, n in enumerate(names.coordinates) if n == "lumbar_extension"]
         self._trunk = [self._tilt, *lumbar]
+        self._knees = [i for i, n in enumerate(names.coordinates) if n.startswith(KNEE)]
         self._joints = [names.coordinates.index(n) for n in names.exo_coordinates]
 
     def lean(self, reading: Reading) -> Array:
@@ -138,6 +161,12 @@ class WalkTerms:
         if w.loading and outcome.load_change is not None:
             rise = np.maximum(outcome.load_change, 0.0)
             terms["loading"] = w.loading * np.sum(rise**2, axis=1)
+        if w.slip and outcome.slip is not None:
+            terms["slip"] = w.slip * np.minimum(outcome.slip, MOST_SLIP)
+        if w.straight_knee:
+            # The planar model bends its knees towards negative angles.
+            beyond = np.maximum(reading.coordinates[:, self._knees] + w.straightest_knee, 0.0)
+            terms["straight_knee"] = w.straight_knee * beyond.sum(axis=1)
         if w.fore_aft:
             terms["fore_aft"] = w.fore_aft * reading.ground[:, ::2].sum(axis=1) ** 2
         if w.vertical:
@@ -147,6 +176,9 @@ class WalkTerms:
             terms["active_muscles"] = w.active_muscles * above
         if w.pelvis_rate:
             terms["pelvis_rate"] = w.pelvis_rate * reading.speeds[:, self._tilt] ** 2
+        if w.pelvis_tilt:
+            tilt = reading.coordinates[:, self._tilt] + reading.slope
+            terms["pelvis_tilt"] = w.pelvis_tilt * tilt**2
         if w.trunk_effort and outcome.trunk_torque is not None:
             terms["trunk_effort"] = w.trunk_effort * outcome.trunk_torque**2
         if w.metabolic and outcome.metabolic_rate is not None:

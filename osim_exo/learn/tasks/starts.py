@@ -7,15 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from osim_exo.learn.tasks.config import Starts
+from osim_exo.learn.tasks.config import STEEPEST, Starts
 from osim_exo.learn.tasks.strides import FORWARD, Strides
 from osim_exo.physics.base import Physics, StartState
+from osim_exo.units import DEG
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
 HEIGHT = "pelvis_ty"
+TILT = "pelvis_tilt"
+ANKLE = "ankle_angle"
+
+SLOPES = np.linspace(-STEEPEST, STEEPEST, 5)
+"""Degrees; between them the height of the pelvis in standing is interpolated."""
 
 UNMOVED = (FORWARD, HEIGHT)
 """Coordinates without noise: where the walker is, and how high over the ground."""
@@ -52,6 +58,10 @@ class StartSource:
         names = physics.names.coordinates
         self._noise = np.array([0.0 if n in UNMOVED else 1.0 for n in names])
         self._forward = names.index(FORWARD)
+        self._standing_heights: Array | None = None
+        self._upright = np.array(
+            [-1.0 if n == TILT else 1.0 if n.startswith(ANKLE) else 0.0 for n in names]
+        )
 
     def draw_standing(self, random: np.random.Generator, n: int) -> Mask:
         """Which of n episodes begin standing, (n,) array."""
@@ -70,6 +80,9 @@ class StartSource:
     ) -> Begun:
         """Put environments to their starts.
 
+        Who stands, stands upright whatever the slope: the ankles take it up, and the height follows
+        from the feet bearing the weight.
+
         Parameters
         ----------
         rows : environments
@@ -84,7 +97,9 @@ class StartSource:
         speeds = self._settings.speed_noise * random.standard_normal((n, self._noise.size))
         coordinates *= self._noise
         height = names.coordinates.index(HEIGHT)
-        coordinates[:, height] = self._physics.standing_height
+        if standing.any():
+            coordinates += standing[:, None] * np.outer(slope_deg * DEG, self._upright)
+            coordinates[:, height] = np.interp(slope_deg, SLOPES, self._heights())
         activations = np.full((n, len(names.muscles)), np.nan)
         if self._strides is not None and not standing.all():
             moving = self._strides.at(drawn, speed, slope_deg)
@@ -98,6 +113,21 @@ class StartSource:
         )
         self._reset(rows[standing], coordinates[standing], speeds[standing], None)
         return Begun(standing, np.where(standing, 0.0, drawn), speeds[:, self._forward])
+
+    def _heights(self) -> Array:
+        """Heights of the pelvis in standing upright on `SLOPES`, m; found once, by the physics."""
+        if self._standing_heights is None:
+            physics, names = self._physics, self._physics.names.coordinates
+            before, first = physics.snapshot(), np.array([0])
+            found = []
+            for slope in SLOPES:
+                posture = dict(zip(names, slope * DEG * self._upright))
+                del posture[HEIGHT]
+                physics.reset(StartState(posture), first)
+                found.append(float(physics.coordinates[0, names.index(HEIGHT)]))
+            physics.restore(before)
+            self._standing_heights = np.array(found)
+        return self._standing_heights
 
     def _reset(self, rows: Rows, coordinates: Array, speeds: Array, active: Array | None) -> None:
         """Put environments to states; standing ones keep the physics' own activations."""
