@@ -16,8 +16,10 @@ from osim_exo.learn.tasks import (
     Starts,
     Synergies,
     TaskConfig,
+    WalkReward,
     make,
 )
+from osim_exo.physics.base import StartState
 
 EXACT = {"dtype": "float64", "ends": Ends(stagger=False)}
 STILL = Starts(angle_noise=0.0, speed_noise=0.0)
@@ -168,6 +170,42 @@ def test_starts_reproduce_the_states_of_the_solved_gait(speed, slope):
     assert nearest.max() < 0.1
     assert np.median(nearest) < 0.01
     assert np.allclose(env.physics.slope, np.radians(slope))
+
+
+@pytest.mark.parametrize("slope", [-10.0, -5.0, 5.0, 10.0])
+def test_who_starts_standing_on_a_slope_is_upright_and_the_feet_bear_the_weight(slope):
+    settings = TaskConfig(
+        commands=Commands(slope_deg=(slope, slope)),
+        starts=STILL.changed(standing_share=1.0),
+        dtype="float64",
+    )
+    env = make(settings, 2, 0)
+    env.reset()
+    physics = env.physics
+    columns = {n: i for i, n in enumerate(physics.names.coordinates)}
+    posture = physics.coordinates[0]
+    assert posture[columns["pelvis_tilt"]] + np.radians(slope) == pytest.approx(0.0)
+    # Straight legs: the foot lies along the slope where the ankle undoes the tilt.
+    assert posture[columns["ankle_angle_r"]] == pytest.approx(np.radians(slope))
+    load = physics.grf[0, :, 1].sum() / physics.body_weight
+    assert load == pytest.approx(1.0, abs=0.02)
+    env.close()
+
+
+def test_the_cost_of_slip_is_that_of_the_contacts_own_force_and_sliding():
+    """Feet of a walker that is dragged along at 1 m/s in its standing posture slide at 1 m/s."""
+    settings = TaskConfig(
+        walk=WalkReward(slip=-0.1), starts=STILL.changed(standing_share=1.0), dtype="float64"
+    )
+    env = make(settings, 1, 0)
+    env.reset()
+    dragged = {"pelvis_tx": 1.0}
+    env.physics.reset(StartState({}, dragged, {}))
+    found = env.physics.quantities("contact_force", "contact_sliding")
+    assert found["contact_sliding"][0, ::3] == pytest.approx(1.0)
+    assert np.abs(found["contact_sliding"][0, 1::3]).max() < 1e-12
+    assert "reward/slip" in env.step(actions(env)).terms
+    env.close()
 
 
 def test_standing_starts_stand_and_are_told_to_begin_slowly():

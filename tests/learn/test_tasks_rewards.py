@@ -7,7 +7,7 @@ import pytest
 
 from osim_exo.learn.tasks.config import ImitateReward, WalkReward
 from osim_exo.learn.tasks.curriculum import Effort
-from osim_exo.learn.tasks.rewards import ImitateTerms, Outcome, WalkTerms
+from osim_exo.learn.tasks.rewards import ImitateTerms, Outcome, WalkTerms, squared_slip
 from osim_exo.learn.tasks.senses import Reading
 from osim_exo.learn.tasks.strides import Posture
 from osim_exo.physics.base import PhysicsNames
@@ -55,6 +55,7 @@ OPTIONAL = {
     "load_change": [0.0, 0.0],
     "metabolic_rate": 0.0,
     "trunk_torque": 0.0,
+    "slip": 0.0,
 }
 """What only terms without weight by default need."""
 
@@ -155,6 +156,8 @@ def test_effort_grows_only_after_walking_is_learned():
         ({"active_muscles": -3.0}, {"activations": [0.14, 0.4]}, "active_muscles", -3.0 * 0.5),
         ({"metabolic": -0.1}, {"metabolic_rate": 300.0}, "metabolic", -0.1 * 4.0),
         ({"trunk_effort": -0.5}, {"trunk_torque": -0.2}, "trunk_effort", -0.5 * 0.04),
+        ({"slip": -0.2}, {"slip": 0.7}, "slip", -0.14),
+        ({"slip": -0.2}, {"slip": 50.0}, "slip", -1.0),
         ({"pelvis_tilt": -5.0}, {"coordinates": [-0.1, 0, 0.9, 0, 0, 0]}, "pelvis_tilt", -0.05),
         ({"pelvis_rate": -0.05}, {"speeds": [2.0, 1.25, 0, -2.0, 0, 0]}, "pelvis_rate", -0.2),
     ],
@@ -165,3 +168,18 @@ def test_terms_that_are_off_by_default_follow_from_hand_when_weighted(
     case = outcome(**{**OPTIONAL, **changes})
     assert name == "effort" or name not in walk(case)
     assert walk(case, **weights)[name] == pytest.approx(value)
+
+
+def test_only_spheres_that_bear_load_slip():
+    force = np.array([[0.0, 100.0, 0.0, 5.0, 19.0, 0.0, 0.0, 21.0, 0.0]])
+    sliding = np.array([[0.3, 0.0, 9.0, 4.0, 0.0, 0.0, -0.2, 0.0, 0.0]])
+    assert squared_slip(force, sliding) == pytest.approx([0.09 + 0.04])
+
+
+def test_knees_cost_beyond_the_straightest_and_not_before():
+    """The planar model bends its knees towards negative angles."""
+    names = PhysicsNames((*NAMES.coordinates, "knee_angle_r", "knee_angle_l"), NAMES.muscles)
+    case = outcome(coordinates=[-0.1, 0, 0.9, 0, 0, 0, -0.02, -0.4], exo_torque=[], **OPTIONAL)
+    weights = WalkReward(straight_knee=-3.0, straightest_knee=0.05)
+    terms, _ = WalkTerms(weights, names, 0.0, 75.0)(case, -5.0)
+    assert terms["straight_knee"] == pytest.approx([-3.0 * 0.03])
