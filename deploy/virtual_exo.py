@@ -18,7 +18,7 @@ from osim_exo.config import Config
 from osim_exo.deploy.device_core import DeviceCore, FirmwareSettings, Measurement
 from osim_exo.deploy.disturbances import Disturbance, Disturber
 from osim_exo.deploy.packets import DeviceState
-from osim_exo.deploy.walkers import Pair, Pose, SineWalker, Walker
+from osim_exo.deploy.walkers import Pair, Pose, ReactingWalker, SineWalker, Walker
 from osim_exo.device import DeviceDynamics, DeviceLimits
 from osim_exo.errors import InputError
 
@@ -105,6 +105,7 @@ class VirtualExo:
         self.heard_us = 0
         self.delivered: Pair = (0.0, 0.0)
         self._walker: Walker = walker or SineWalker()
+        self._feel = walker.feel if isinstance(walker, ReactingWalker) else None
         self._observer = observer
         self._drive = DeviceDynamics(self.settings.drive, firmware.tick_us * 1e-6)
         self._disturber = Disturber(script, self.settings.seed)
@@ -136,6 +137,8 @@ class VirtualExo:
             seen = self._measure(pose, time, due)
             commanded = self.core.tick(self.clock_us, seen)
             self._drives(commanded, pose, time)
+            if self._feel is not None:
+                self._feel((self._on_leg(0, pose), self._on_leg(1, pose)))
             if due:
                 self._warm(period * 1e-6)
                 self.core.sample(self.clock_us, seen)

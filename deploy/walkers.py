@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -35,6 +36,47 @@ class Walker(Protocol):
 
     def __call__(self, time: float) -> Pose:
         """Pose at `time`, s."""
+
+
+@runtime_checkable
+class ReactingWalker(Protocol):
+    """Somebody whose walk the device changes."""
+
+    def __call__(self, time: float) -> Pose:
+        """Pose at `time`, s."""
+
+    def feel(self, torque: Pair) -> None:
+        """Torque between cuffs and legs from now on, Nm."""
+
+
+class Simulated(Protocol):
+    """A walking simulation, as `osim_exo.learn.live.LiveWalker`; nothing of it is imported."""
+
+    def walk_to(self, time: float) -> Mapping[str, Pair]:
+        """``hip_angle``, ``hip_speed``, ``thigh_angle`` and ``thigh_rate`` at `time`, s."""
+
+    def feel(self, torque: Pair) -> None:
+        """Torque from now on, Nm."""
+
+
+class LiveWalker:
+    """A walking simulation as who wears a virtual exo.
+
+    Parameters
+    ----------
+    simulation : Simulated
+    """
+
+    def __init__(self, simulation: Simulated) -> None:
+        self._simulation = simulation
+        self.feel = simulation.feel
+
+    def __call__(self, time: float) -> Pose:
+        """Pose at `time`, s."""
+        found = self._simulation.walk_to(time)
+        return Pose(
+            found["hip_angle"], found["hip_speed"], found["thigh_rate"], found["thigh_angle"]
+        )
 
 
 class SineWalker:

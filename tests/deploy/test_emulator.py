@@ -1,4 +1,4 @@
-"""The exported policy on an emulated microcontroller: the same torque, driven through the runtime."""
+"""The exported policy on an emulated microcontroller: same torque, driven by the runtime."""
 
 import numpy as np
 import pytest
