@@ -179,3 +179,33 @@ def level_figure(
         handles, names = every[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(arms)))
     return figure
+
+
+def curve_figure(
+    curves: Sequence[tuple[str, Sequence[float], Sequence[float]]],
+    labels: tuple[str, str],
+    title: str,
+) -> Figure:
+    """Curves of several kinds, each run a line, each kind a colour.
+
+    Parameters
+    ----------
+    curves : kind, x and y of every run
+    labels : of x and y
+    title : of the figure
+    """
+    kinds = list(dict.fromkeys(curve[0] for curve in curves))
+    with style():
+        figure = new_figure(6.4, 3.6)
+        axes = figure.subplots()
+        for kind, x, y in curves:
+            number = kinds.index(kind)
+            known = axes.get_legend_handles_labels()[1]
+            label = "_" if kind in known else kind
+            line = ("-", "--", ":", "-.")[number % 4]
+            axes.plot(x, y, line, color=COLOURS[number % len(COLOURS)], label=label, linewidth=1.3)
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        axes.legend(loc="best")
+        heading(figure, title)
+    return figure
