@@ -21,6 +21,7 @@ from osim_exo.cli.bench import Bench
 from osim_exo.cli.command import BAD_INPUT, DONE, FAILED, INTERRUPTED, Command, attach_json_target
 from osim_exo.cli.compare import Compare, Report
 from osim_exo.cli.deploy import Deploy
+from osim_exo.cli.distil import Distil
 from osim_exo.cli.doctor import Doctor
 from osim_exo.cli.evaluate import Evaluate
 from osim_exo.cli.export import Export
@@ -37,6 +38,7 @@ Commands = (
     | Annotated[Baseline, conf.subcommand("baseline")]
     | Annotated[Train, conf.subcommand("train")]
     | Annotated[Evaluate, conf.subcommand("evaluate")]
+    | Annotated[Distil, conf.subcommand("distil")]
     | Annotated[Study, conf.subcommand("study")]
     | Annotated[Compare, conf.subcommand("compare")]
     | Annotated[Report, conf.subcommand("report")]

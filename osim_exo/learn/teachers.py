@@ -1,0 +1,38 @@
+"""Where a student's teacher comes from: a run, a chain of stages, or what ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from osim_exo.learn.chain import CHAIN
+from osim_exo.learn.walkers import (
+    TrainedWalker,
+    find_walker,
+    load_stage,
+    shipped_chains,
+    trained_chains,
+)
+
+STAGE = "assisted"
+"""Stage of a chain whose exo policy teaches."""
+
+
+def find_teacher(name_or_folder: str) -> TrainedWalker:
+    """The walker whose exo policy teaches.
+
+    Parameters
+    ----------
+    name_or_folder : folder of a run; of a chain or of chains for several seeds, of which the first
+        teaches; or the name of what ships
+
+    Raises
+    ------
+    DataError
+        It is none of these, or training has not come so far.
+    """
+    place = Path(name_or_folder)
+    if (place / CHAIN).is_file():
+        return load_stage(place, STAGE)
+    if name_or_folder in shipped_chains() or any(place.glob(f"seed_*/{CHAIN}")):
+        return load_stage(next(iter(trained_chains(name_or_folder))), STAGE)
+    return find_walker(name_or_folder)
