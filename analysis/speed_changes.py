@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osim_exo.analysis.arms import CONTROLLER_LABELS, Walk
-from osim_exo.analysis.drawing import MUTED, WIDTH, legend_columns, new_figure, style
+from osim_exo.analysis.drawing import INK, MUTED, WIDTH, legend_columns, new_figure, style
 from osim_exo.analysis.findings import metric_label
 from osim_exo.analysis.plates import Drawing
 
@@ -22,6 +22,9 @@ COMPARATORS: Mapping[str, tuple[str, str]] = {
     "no_exo": ("#0072b2", "against no exo"),
     "zero_torque": ("#d55e00", "against the worn, unpowered device"),
 }
+
+APART = 0.006
+"""m/s; by which the points of the two comparators are moved apart, so that both are seen."""
 
 Row = Mapping[str, Any]
 
@@ -82,7 +85,7 @@ def _figure(rows: Sequence[Row]) -> Figure:
             for name, (colour, text) in COMPARATORS.items()
             if name in present
         ]
-        handles.append(Line2D([], [], color=MUTED, linestyle=":", label="published reference"))
+        handles.append(Line2D([], [], color=INK, linestyle=":", label="published reference"))
         columns = legend_columns([str(handle.get_label()) for handle in handles])
         figure.legend(handles=handles, loc="outside upper left", ncols=columns, borderaxespad=0.2)
     return figure
@@ -91,18 +94,18 @@ def _figure(rows: Sequence[Row]) -> Figure:
 def _panel(axes: Axes, rows: Sequence[Row], reference: float | None) -> None:
     axes.axhline(0.0, color=MUTED, linewidth=1.0)
     if reference is not None:
-        axes.axhline(reference, color=MUTED, linestyle=":", linewidth=1.4)
-    for name, (colour, _) in COMPARATORS.items():
+        axes.axhline(reference, color=INK, linestyle=":", linewidth=1.6)
+    for shift, (name, (colour, _)) in zip((-APART, APART), COMPARATORS.items()):
         mine = sorted(
             (row for row in rows if row["comparator"] == name),
             key=lambda row: row["group"]["speed_mps"],
         )
-        speeds = [row["group"]["speed_mps"] for row in mine]
+        speeds = [row["group"]["speed_mps"] + shift for row in mine]
         axes.plot(
             speeds, [r["change_percent"] for r in mine], color=colour, marker="o", markersize=4.5
         )
-        for row in mine:
+        for speed, row in zip(speeds, mine):
             if row["change_ci_low"] is not None:
                 span = (row["change_ci_low"], row["change_ci_high"])
-                axes.plot([row["group"]["speed_mps"]] * 2, span, color=colour, linewidth=1.0)
+                axes.plot([speed] * 2, span, color=colour, linewidth=1.0)
     axes.margins(x=0.15)
