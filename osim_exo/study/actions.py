@@ -52,7 +52,7 @@ class ActionSweep(Sweep):
     seeds: int = Field(default=3, ge=1, le=100, description="training seeds")
     steps: int = Field(default=2_000_000, ge=1, description="of every training")
     speed: float = Field(default=1.25, ge=0.1, le=2.2, description="m/s")
-    n_env: int = Field(default=512, ge=8, le=100_000, description="environments at a time")
+    n_env: int = Field(default=512, ge=128, le=100_000, description="environments at a time")
     learned: Learned = Learned()
     walks: Walks = Walks(physics="compiled", walks=4, duration=10.0)
 

@@ -73,7 +73,7 @@ class DoseSweep(Sweep):
     speed: float = Field(default=1.25, ge=0.1, le=2.2, description="m/s")
     worn_steps: int = Field(default=800_000, ge=1, description="of the human, per mass")
     exo_steps: int = Field(default=500_000, ge=1, description="of the device, per cell")
-    n_env: int = Field(default=512, ge=8, le=100_000, description="environments at a time")
+    n_env: int = Field(default=512, ge=128, le=100_000, description="environments at a time")
     walks: Walks = Walks(walks=1)
 
     @model_validator(mode="after")

@@ -90,7 +90,7 @@ class ImpairedSweep(Sweep):
     worn_steps: int = Field(default=600_000, ge=1, description="to the worn device")
     exo_steps: int = Field(default=600_000, ge=1, description="device against frozen human")
     both_steps: int = Field(default=800_000, ge=1, description="human and device together")
-    n_env: int = Field(default=512, ge=8, le=100_000, description="environments at a time")
+    n_env: int = Field(default=512, ge=128, le=100_000, description="environments at a time")
     walks: Walks = Walks()
 
     @model_validator(mode="after")
