@@ -31,8 +31,8 @@ class RunFolder:
         self.policy = self.path / POLICY
         self._metrics = self.path / METRICS
 
-    def begin(self, config: Mapping[str, Any], seed: int) -> None:
-        """Take the folder for a new run.
+    def check_free(self) -> None:
+        """Make sure that a new run can be written here; nothing is written yet.
 
         Raises
         ------
@@ -47,6 +47,10 @@ class RunFolder:
                 f"The folder '{self.path}' is not empty ({', '.join(held[:4])}{more}). Nothing was "
                 "changed. Name another with --out, or go on with the run there with --resume."
             )
+
+    def begin(self, config: Mapping[str, Any], seed: int) -> None:
+        """Take the folder for a new run; raises as `check_free`."""
+        self.check_free()
         write_json(self.path / CONFIG, dict(config))
         write_json(self.path / PROVENANCE, provenance(config, seed=seed))
 

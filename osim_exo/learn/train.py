@@ -236,15 +236,16 @@ def train(config: TrainConfig, out: str | Path, *, progress: Progress = SILENT) 
         After the running iteration was finished and everything was written.
     """
     folder = RunFolder(out)
-    folder.begin(config.model_dump(mode="json"), config.learn.seed)
+    folder.check_free()
     return _run(config, folder, False, progress)
 
 
 def resume(out: str | Path, *, progress: Progress = SILENT) -> RunResult:
     """Go on with an interrupted run; the result is that of a run without interruption.
 
-    Bit for bit on the same machine with the same versions. Raises as `train`, and a `DataError`
-    where the folder holds no run or its settings were changed.
+    Bit for bit on the same machine with the same versions; a run that was killed before its first
+    checkpoint begins again. Raises as `train`, and a `DataError` where the folder holds no run or
+    its settings were changed.
     """
     folder = RunFolder(out)
     config = TrainConfig.model_validate(folder.config())
@@ -255,21 +256,25 @@ def _run(config: TrainConfig, folder: RunFolder, again: bool, progress: Progress
     learn = config.learn
     env_seed = int(np.random.SeedSequence(learn.seed).spawn(2)[0].generate_state(1)[0])
     env = make_env(config.task, learn.n_env, env_seed)
-    board = None
+    board, ours = None, again
     try:
         training = Training(learn, env)
-        if again:
+        if again and folder.checkpoint.is_file():
             training.restore(folder.checkpoint)
-            rows = folder.keep_metrics(training.iteration)
         else:
             training.begin()
-            rows = []
+        if not ours:
+            # Only now, so that settings that cannot be used leave no run behind.
+            folder.begin(config.model_dump(mode="json"), learn.seed)
+            ours = True
+        rows = folder.keep_metrics(training.iteration)
         board = Board(folder.path / "tensorboard") if learn.tensorboard else None
         last = rows[-1] if rows else {}
         with _patient() as asked, progress.step("Training", learn.steps, "steps") as step:
             status, last = _loop(training, folder, board, step, asked, last)
     except (OsimExoError, ArithmeticError) as error:
-        folder.close("failed", {"reason": str(error)})
+        if ours:
+            folder.close("failed", {"reason": str(error)})
         raise
     finally:
         env.close()

@@ -135,6 +135,25 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
     assert comparable(tmp_path / "whole") == comparable(tmp_path / "killed")
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path, monkeypatch):
+    train(config(checkpoint_every=50), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3, error=MemoryError())
+        with pytest.raises(MemoryError):
+            train(config(checkpoint_every=50), tmp_path / "killed")
+    assert not (tmp_path / "killed" / "checkpoint.npz").exists()
+    resume(tmp_path / "killed")
+    assert checkpoint_bytes(tmp_path / "whole") == checkpoint_bytes(tmp_path / "killed")
+    assert comparable(tmp_path / "whole") == comparable(tmp_path / "killed")
+
+
+def test_settings_that_cannot_be_used_leave_the_folder_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="finds no GPU"):
+        train(config(device="cuda"), tmp_path / "run")
+    assert train(config(2), tmp_path / "run").iterations == 2
+
+
 def test_a_finished_run_is_resumed_to_itself(tmp_path):
     train(config(2), tmp_path / "run")
     before = checkpoint_bytes(tmp_path / "run")

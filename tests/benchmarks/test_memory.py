@@ -1,0 +1,22 @@
+"""Training keeps its memory."""
+
+import numpy as np
+import pytest
+
+from osim_exo.benchmarks.memory import growth, memory_of_training
+
+MOST = 5.0
+"""MB per million control steps; ten million would then add less than the walker's own arrays."""
+
+
+def test_growth_is_the_slope_after_the_start():
+    steps = np.arange(1, 101) * 1e4
+    resident = np.where(steps < 2e5, 50.0, 100.0) + 3.0 * steps / 1e6
+    assert growth(steps, resident) == pytest.approx(3.0)
+
+
+@pytest.mark.slow
+def test_training_does_not_grow():
+    steps, resident = memory_of_training(1_000_000, n_env=256)
+    assert steps[-1] >= 1_000_000
+    assert growth(steps, resident) < MOST
