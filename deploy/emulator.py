@@ -28,7 +28,7 @@ FLOATS: dict[Core, str] = {"cortex-m4": "fpv4-sp-d16", "cortex-m7": "fpv5-sp-d16
 
 COMPILER, EMULATOR, SIZE = "arm-none-eabi-gcc", "qemu-system-arm", "arm-none-eabi-size"
 
-FLAGS = "-std=gnu99 -Os -mthumb -mfloat-abi=hard -Wall -Wextra -Werror -Wdouble-promotion"
+FLAGS = "-std=gnu99 -O2 -mthumb -mfloat-abi=hard -Wall -Wextra -Werror -Wdouble-promotion"
 FLAGS += " -ffunction-sections -fdata-sections -nostartfiles -Wl,--gc-sections"
 
 BEGIN, TICK, SAMPLE, RUN = range(1, 5)

@@ -19,7 +19,7 @@ from osim_exo.errors import DataError, OsimExoError
 Float32 = npt.NDArray[np.float32]
 Floats = ctypes.POINTER(ctypes.c_float)
 
-FLAGS = "-std=c99 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
+FLAGS = "-std=c99 -O3 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 COMPILERS = ("cc", "gcc", "clang")
 
 

@@ -88,7 +88,7 @@ HOUSED = {
 """Modules that belong to the room of another one."""
 
 BELOW["studies"] = BELOW["study"] | {"study"}
-BELOW["benchmarks"] = BELOW["study"] | {"study", "compiler", "learn", "policy"}
+BELOW["benchmarks"] = BELOW["study"] | {"study", "compiler", "learn", "policy", "deploy"}
 BELOW["cli"] = BELOW["benchmarks"] | {
     "observations",
     "studies",
