@@ -78,7 +78,7 @@ class PpoConfig(Config):
     value_clip: float | None = Field(
         default=None, gt=0.0, description="of the value's change, in deviations of the returns"
     )
-    gamma: float = Field(default=0.98, gt=0.0, le=1.0, description="discount per control step")
+    gamma: float = Field(default=0.99, gt=0.0, le=1.0, description="discount per control step")
     lam: float = Field(default=0.95, ge=0.0, le=1.0, description="of the advantage estimate")
     entropy: float = Field(default=0.0, ge=0.0, le=1.0, description="bonus per nat")
     largest_gradient: float = Field(default=1.0, gt=0.0, description="norm, of each network")

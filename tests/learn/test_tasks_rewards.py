@@ -31,7 +31,7 @@ NAMES = PhysicsNames(
 def outcome(**changes):
     """One walker that does everything right: at speed, upright as wanted, without effort."""
     given = {
-        "coordinates": [-0.1, 0.0, 0.9, 0.0, 0.0, 0.0],
+        "coordinates": [0.0, 0.0, 0.9, -0.05, 0.0, 0.0],
         "speeds": [0.0, 1.25, 0.0, 0.0, 0.0, 0.0],
         "activations": [0.0, 0.0],
         "ground": [0.0, 0.5, 0.0, 0.5],
@@ -57,7 +57,7 @@ OPTIONAL = {
     "trunk_torque": 0.0,
     "slip": 0.0,
 }
-"""What only terms without weight by default need."""
+"""What only terms that may be left out need."""
 
 
 def walk(case, **weights):
@@ -77,13 +77,13 @@ def test_a_perfect_step_earns_speed_and_life_and_costs_nothing():
     [
         ({"mean_speed": 1.05}, "speed", 0.6 * math.exp(-1.0) + 0.4),
         ({"mass_centre_speed": [1.75, 0.0, 0.0]}, "speed", 0.6 + 0.4 * math.exp(-1.0)),
-        ({"coordinates": [0.2, 0, 0.9, 0.2, 0, 0]}, "speed", math.exp(-4.0 * 0.5**2)),
+        ({"coordinates": [0.2, 0, 0.9, 0.25, 0, 0]}, "speed", math.exp(-4.0 * 0.5**2)),
         ({"speeds": [1.0, 1.25, 0, 1.0, 0, 0]}, "speed", math.exp(-0.02 * 4.0)),
         ({"mass_centre_speed": [1.25, 0.5, 0.0]}, "speed", math.exp(-0.25)),
         ({"activations": [0.2, 0.4]}, "effort", -5.0 * 0.1),
         ({"excitation_change": [0.3, 0.1]}, "smoothness", -0.3 * 0.05),
-        ({"passive_moment": [0, 0, 0, 0, -12.0, 8.0]}, "joint_limits", -0.1 * 2.0),
-        ({"passive_moment": [0, 0, 0, 0, 1e3, 0]}, "joint_limits", -0.1 * 5.0),
+        ({"passive_moment": [0, 0, 0, 0, -12.0, 8.0]}, "joint_limits", -0.5 * 2.0),
+        ({"passive_moment": [0, 0, 0, 0, 1e3, 0]}, "joint_limits", -0.5 * 5.0),
         ({"ground": [0.0, 1.5, 0.0, 1.4]}, "impact", -0.25 * 0.3),
         ({"fallen": True}, "fall", -2.0),
         ({"fallen": True}, "alive", 0.0),
@@ -96,7 +96,7 @@ def test_terms_of_walking(changes, name, value):
 
 
 def test_trunk_lean_counts_to_gravity_on_a_slope():
-    leaning = {"coordinates": [-0.2, 0, 0.9, 0.0, 0, 0], "slope": 0.1}
+    leaning = {"coordinates": [-0.1, 0, 0.9, -0.05, 0, 0], "slope": 0.1}
     assert walk(outcome(**leaning))["speed"] == pytest.approx(1.0)
 
 
@@ -117,7 +117,8 @@ def test_terms_of_imitation():
         np.zeros((1, 2)),
     )
     judge = ImitateTerms(ImitateReward(), NAMES, 15.0)
-    case = outcome(target=target, activations=[0.1, 0.3], mean_speed=1.45)
+    posture = [-0.1, 0.0, 0.9, 0.0, 0.0, 0.0]
+    case = outcome(coordinates=posture, target=target, activations=[0.1, 0.3], mean_speed=1.45)
     terms, facts = judge(case, -20.0)
     assert terms["posture"][0] == pytest.approx(0.4 * math.exp(-5 * 0.09))
     assert terms["rates"][0] == pytest.approx(0.1 * math.exp(-0.05 * 4.0))
@@ -162,11 +163,10 @@ def test_effort_grows_only_after_walking_is_learned():
         ({"pelvis_rate": -0.05}, {"speeds": [2.0, 1.25, 0, -2.0, 0, 0]}, "pelvis_rate", -0.2),
     ],
 )
-def test_terms_that_are_off_by_default_follow_from_hand_when_weighted(
-    weights, changes, name, value
-):
+def test_terms_that_may_be_left_out_follow_from_hand_when_weighted(weights, changes, name, value):
     case = outcome(**{**OPTIONAL, **changes})
-    assert name == "effort" or name not in walk(case)
+    without = walk(case, **({} if name == "effort" else {name: 0.0}))
+    assert name == "effort" or name not in without
     assert walk(case, **weights)[name] == pytest.approx(value)
 
 

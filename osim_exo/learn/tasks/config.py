@@ -74,7 +74,8 @@ class Commands(Config):
 class WalkReward(Config):
     """Weights of the walking task without reference, per control step; costs are negative.
 
-    The shapes and sizes are those of this project's measured prototype.
+    Shapes and sizes are this project's own, chosen by what walkers did, not fitted to a motion;
+    docs/learning.md tells what each gave.
     """
 
     speed: float = Field(default=1.0, description="times the speed score, 0 to 1, times upright")
@@ -86,14 +87,14 @@ class WalkReward(Config):
     upright_angle: float = Field(default=4.0, ge=0.0, description="per rad^2 of trunk lean error")
     upright_rate: float = Field(default=0.02, ge=0.0, description="per (rad/s)^2 of the trunk")
     upright_bounce: float = Field(default=1.0, ge=0.0, description="per (m/s)^2, vertically")
-    trunk_lean: float = Field(default=-0.1, description="wanted, rad; forward is negative")
+    trunk_lean: float = Field(default=-0.05, description="wanted, rad; forward is negative")
     alive: float = Field(default=0.2, description="times 1")
     effort: float = Field(
         default=-5.0, le=0.0, description="times mean of activations to the effort's power"
     )
     effort_power: float = Field(default=2.0, ge=1.0, le=4.0, description="of the activations")
     final_effort: float | None = Field(
-        default=None, le=0.0, description="the same once walking is learned; none: no change"
+        default=-15.0, le=0.0, description="the same once walking is learned; none: no change"
     )
     final_effort_steps: float = Field(
         default=1e6, gt=0.0, description="steps of all environments that the change takes"
@@ -105,26 +106,26 @@ class WalkReward(Config):
         default=-0.3, le=0.0, description="times mean squared change of the excitations"
     )
     joint_limits: float = Field(
-        default=-0.1, le=0.0, description="times passive joint moments over 10 Nm, at most 5"
+        default=-0.5, le=0.0, description="times passive joint moments over 10 Nm, at most 5"
     )
     impact: float = Field(
         default=-0.25, le=0.0, description="times vertical force over the threshold, body weights"
     )
     impact_threshold: float = Field(default=1.3, gt=0.0, description="per foot, body weights")
     loading: float = Field(
-        default=0.0, le=0.0, description="times squared rise of each foot's force, body weights^2"
+        default=-0.5, le=0.0, description="times squared rise of each foot's force, body weights^2"
     )
     slip: float = Field(
-        default=0.0,
+        default=-0.2,
         le=0.0,
         description="times squared sliding speed, summed over the feet's spheres that bear more "
         "than 20 N, m^2/s^2, at most 5",
     )
     straight_knee: float = Field(
-        default=0.0, le=0.0, description="times angle of the knees beyond the straightest, rad"
+        default=-3.0, le=0.0, description="times angle of the knees beyond the straightest, rad"
     )
     straightest_knee: float = Field(
-        default=0.0, ge=-0.2, le=0.5, description="flexion below which knees cost, rad"
+        default=0.05, ge=-0.2, le=0.5, description="flexion below which knees cost, rad"
     )
     fore_aft: float = Field(
         default=0.0, le=0.0, description="times squared forward acceleration, g^2"
@@ -138,10 +139,10 @@ class WalkReward(Config):
         default=0.0, le=0.0, description="times squared torque of the trunk over its largest"
     )
     pelvis_rate: float = Field(
-        default=0.0, le=0.0, description="times squared rate of the pelvis' tilt, (rad/s)^2"
+        default=-0.05, le=0.0, description="times squared rate of the pelvis' tilt, (rad/s)^2"
     )
     pelvis_tilt: float = Field(
-        default=0.0, le=0.0, description="times squared tilt from quiet standing's, rad^2"
+        default=-5.0, le=0.0, description="times squared tilt from quiet standing's, rad^2"
     )
     metabolic: float = Field(
         default=0.0, le=0.0, description="times Bhargava 2004 rate, W per kg of body"

@@ -156,7 +156,7 @@ class WalkTerms:
         return np.asarray(np.mean(activations**self._settings.effort_power, axis=1))
 
     def _optional(self, outcome: Outcome) -> Terms:
-        """Terms that are off by default; those without weight are left out."""
+        """Terms that are left out where they have no weight."""
         w, reading, terms = self._settings, outcome.reading, {}
         if w.loading and outcome.load_change is not None:
             rise = np.maximum(outcome.load_change, 0.0)
