@@ -90,8 +90,8 @@ class Distil(Command):
         record = {"teacher": self.teacher, "body_mass": body_mass(walker)}
         made = learning.distil(walker, self.out, self.settings(), record, progress, _tell)
         judged = judge(self.teacher, find_teacher, self.out, self.walks(), self.jobs, progress)
-        size = {"n_env": 16, "seconds": 3.0} if self.quick else {}
-        worse = degradation(walker, self.out, **size, progress=progress)
+        n_env, seconds = (16, 3.0) if self.quick else (32, 6.0)
+        worse = degradation(walker, self.out, n_env, seconds, progress=progress)
         summary = summarise(judged.rows)
         verdict = accepted(summary)
         content = {
@@ -134,14 +134,13 @@ class Distil(Command):
         from osim_exo.learn.distil import DistilConfig
         from osim_exo.learn.students import StudentConfig
 
-        size = {"n_env": 32, "seconds": 4.0, "batches": 150} if self.quick else {}
-        return DistilConfig(
+        settings = DistilConfig(
             sensors=tuple(self.sensors),
             student=StudentConfig(kind=self.student),
             rounds=min(self.rounds, 3) if self.quick else self.rounds,
             seed=self.seed,
-            **size,
         )
+        return settings.changed(n_env=32, seconds=4.0, batches=150) if self.quick else settings
 
     def walks(self) -> JudgeConfig:
         """By what the student is judged."""

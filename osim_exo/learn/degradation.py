@@ -31,7 +31,7 @@ def errors_of(what: str, value: float) -> SensorErrors:
         return SensorErrors(delay_s=(value / 1e3, value / 1e3))
     if what == "dropout":
         return SensorErrors(dropout=value / 1e2)
-    return SensorErrors(**{what: math.radians(value)})
+    return SensorErrors().changed(**{what: math.radians(value)})
 
 
 def degradation(

@@ -53,7 +53,7 @@ class DistilConfig(Config):
     rounds: int = Field(default=8, ge=1, le=1000, description="of walking and learning")
     n_env: int = Field(default=128, ge=4, le=65536, description="walkers at a time")
     seconds: float = Field(default=8.0, gt=0.0, le=600.0, description="walked per round, s")
-    keep: float = Field(default=0.25, gt=0.0, le=1.0, description="share of windows that is kept")
+    keep: float = Field(default=0.5, gt=0.0, le=1.0, description="share of windows that is kept")
     batches: int = Field(default=400, ge=1, description="of a round; twice as many in the last")
     batch: int = Field(default=512, ge=1, description="windows in a batch")
     rate: float = Field(default=2e-3, gt=0.0, le=0.1, description="of learning, at the start")
@@ -98,8 +98,19 @@ class Memory:
         self.held_answers.append(lesson.answers[held])
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """All windows and answers to learn from."""
+        """All windows and answers to learn from.
+
+        Raises
+        ------
+        DataError
+            There is none: the teacher or its walkers gave nothing that is a number.
+        """
         windows, answers = np.concatenate(self.windows), np.concatenate(self.answers)
+        if not len(windows):
+            raise DataError(
+                "No window with an answer came from the teacher: its torques, or the readings, are "
+                "not numbers. Look at the run with osim-exo evaluate."
+            )
         return torch.from_numpy(windows), torch.from_numpy(answers)
 
 
@@ -152,7 +163,7 @@ class Pupil:
             for group in self._optimiser.param_groups:
                 group["lr"] = self._config.rate * max(share, 0.01)
             self._optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
             self._optimiser.step()
             total += float(loss.detach())
