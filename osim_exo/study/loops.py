@@ -44,6 +44,9 @@ UNIT = "unit.json"
 SHOWN_STRIDES = 2
 """Strides of a unit's first walk that are kept as a trial, to look at."""
 
+SHOWN_BESIDE = 0.2
+"""Share of a stride that is kept before and after them."""
+
 
 class Drive(Config):
     """A controller that drives the device in place of the exo's policy; by default zero torque."""
@@ -267,9 +270,9 @@ def excerpt(trial: Trial, strides: int) -> Trial:
     found = stride_times(trial, "r")
     first = max(0, (len(found) - strides) // 2)
     chosen = found[first : first + strides]
-    # A little more on both sides, so that the events at the ends are found again.
-    step = float(np.median(np.diff(trial.time)))
-    keep = (trial.time >= chosen[0][0] - 3 * step) & (trial.time <= chosen[-1][1] + 3 * step)
+    # Some swing before and stance after, so that the events at the ends are found again.
+    more = SHOWN_BESIDE * float(chosen[0][1] - chosen[0][0])
+    keep = (trial.time >= chosen[0][0] - more) & (trial.time <= chosen[-1][1] + more)
     series: Mapping[str, Channels] = {name: getattr(trial, name) for name in SERIES}
     cut = {name: Channels(c.names, c.values[keep]) for name, c in series.items()}
     return Trial(trial.time[keep] - trial.time[keep][0], trial.info, **cut)
