@@ -23,8 +23,8 @@ from osim_exo.files import to_json, write_text
 from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
+    from osim_exo.learn.cases import JudgeConfig
     from osim_exo.learn.distil import DistilConfig
-    from osim_exo.learn.judge import JudgeConfig
 
 Sensor = Literal["thigh_gyro", "thigh_imu", "hip_encoder"]
 
@@ -144,7 +144,7 @@ class Distil(Command):
 
     def walks(self) -> JudgeConfig:
         """By what the student is judged."""
-        from osim_exo.learn.judge import JudgeConfig
+        from osim_exo.learn.cases import JudgeConfig
 
         return JudgeConfig(
             physics="compiled" if self.quick else self.physics,

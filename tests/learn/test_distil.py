@@ -17,10 +17,11 @@ from osim_exo.control import (  # noqa: E402
 )
 from osim_exo.errors import DataError, InputError  # noqa: E402
 from osim_exo.learn.agreement import agreement  # noqa: E402
+from osim_exo.learn.cases import JudgeConfig, cases  # noqa: E402
 from osim_exo.learn.classroom import Classroom  # noqa: E402
 from osim_exo.learn.degradation import degradation, errors_of  # noqa: E402
 from osim_exo.learn.distil import DistilConfig, distil  # noqa: E402
-from osim_exo.learn.judge import JudgeConfig, body_mass, cases, judge  # noqa: E402
+from osim_exo.learn.judge import body_mass, judge  # noqa: E402
 from osim_exo.learn.rivals import TaughtWalk, averaged_profile, tuned_feedback  # noqa: E402
 from osim_exo.learn.students import StudentConfig  # noqa: E402
 from osim_exo.learn.tasks import Commands, TaskConfig, make  # noqa: E402
