@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from osim_exo.errors import InputError
 from osim_exo.learn.chain import Chain, Stage
 from osim_exo.learn.config import LearnConfig
+from osim_exo.learn.recipes import economical
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import HipExo, JointExo
 from osim_exo.names import Condition
@@ -143,7 +144,8 @@ class DoseSweep(Sweep):
                 f"The walker '{self.walker}' learned in the condition {task.condition}; a dose "
                 "response starts from one without device (no_exo)."
             )
-        task = task.changed(commands=Commands(speed=(self.speed, self.speed)))
+        commands = Commands(speed=(self.speed, self.speed))
+        task = task.changed(commands=commands, walk=economical(task.walk))
         learn = LearnConfig(
             n_env=self.n_env, steps=self.worn_steps, start_from=(start_place(self.walker),)
         )

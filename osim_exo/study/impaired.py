@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from osim_exo.errors import InputError
 from osim_exo.learn.chain import Chain, Stage
 from osim_exo.learn.config import LearnConfig
+from osim_exo.learn.recipes import economical
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import AnkleExo, HipExo, JointExo, ModelConfig
 from osim_exo.names import CONDITIONS
@@ -86,10 +87,10 @@ class ImpairedSweep(Sweep):
     )
     seeds: int = Field(default=3, ge=1, le=100, description="training seeds")
     speed: float = Field(default=1.25, ge=0.1, le=2.2, description="m/s")
-    adapt_steps: int = Field(default=1_500_000, ge=1, description="to the impaired body")
-    worn_steps: int = Field(default=600_000, ge=1, description="to the worn device")
+    adapt_steps: int = Field(default=2_500_000, ge=1, description="to the impaired body")
+    worn_steps: int = Field(default=1_000_000, ge=1, description="to the worn device")
     exo_steps: int = Field(default=600_000, ge=1, description="device against frozen human")
-    both_steps: int = Field(default=800_000, ge=1, description="human and device together")
+    both_steps: int = Field(default=1_200_000, ge=1, description="human and device together")
     n_env: int = Field(default=512, ge=128, le=100_000, description="environments at a time")
     walks: Walks = Walks()
 
@@ -171,7 +172,11 @@ class ImpairedSweep(Sweep):
     def _task(self, healthy: TaskConfig, level: float) -> TaskConfig:
         own = self.model(level)
         model = healthy.model.changed(weakness=own.weakness, contracture=own.contracture)
-        return healthy.changed(model=model, commands=Commands(speed=(self.speed, self.speed)))
+        return healthy.changed(
+            model=model,
+            commands=Commands(speed=(self.speed, self.speed)),
+            walk=economical(healthy.walk),
+        )
 
     def cells(self) -> dict[str, tuple[str, float, int]]:
         """Device, level and seed by the cell's name."""
