@@ -130,11 +130,12 @@ class Student(nn.Module):
         """Its plain arrays."""
         found = {"centre": self.centre, "scale": self.scale}
         if self.gru is not None:
+            own = dict(self.gru.named_parameters())
             found |= {
-                "gru_weight_input": self.gru.weight_ih_l0,
-                "gru_weight_state": self.gru.weight_hh_l0,
-                "gru_bias_input": self.gru.bias_ih_l0,
-                "gru_bias_state": self.gru.bias_hh_l0,
+                "gru_weight_input": own["weight_ih_l0"],
+                "gru_weight_state": own["weight_hh_l0"],
+                "gru_bias_input": own["bias_ih_l0"],
+                "gru_bias_state": own["bias_hh_l0"],
             }
         for i, layer in enumerate(self._linear()):
             found |= {f"weight_{i}": layer.weight, f"bias_{i}": layer.bias}
