@@ -232,6 +232,10 @@ def _number(value: float | None, decimals: int = 3) -> str:
     return "–" if value is None or not np.isfinite(value) else f"{value:.{decimals}f}"
 
 
+def _falls(falls: int, walks: int) -> str:
+    return f"{falls} of {walks}" if walks else "–"
+
+
 def _verdict(content: Content) -> str:
     words = {True: "yes", False: "no", None: "cannot be said"}
     rows = [(what, words[held]) for what, held in content["accepted"].items()]
@@ -249,7 +253,7 @@ def _summary(content: Content) -> str:
             + (f" (keeps {100 * kept[name]:.0f} %)" if kept[name] is not None else "")
             for name in METRICS
         ]
-        falls = [f"{facts['falls'][k]} of {facts['walks'][k]}" for k in facts["falls"]]
+        falls = [_falls(facts["falls"][k], facts["walks"][k]) for k in facts["falls"]]
         numbers = [_number(facts[k]) for k in ("r_mean", "r_worst", "rmse_mean_nm_per_kg")]
         rows.append((LABELS[arm], *numbers, *benefit, *falls))
     heads = ["arm", "r", "worst r", "RMSE, Nm/kg"]
@@ -263,7 +267,7 @@ def _rows(content: Content) -> str:
             row["case"],
             row["kind"],
             LABELS[row["arm"]],
-            f"{row['falls']} of {row['walks']}",
+            _falls(row["falls"], row["walks"]),
             _number(row["r"]),
             _number(row["rmse_nm_per_kg"], 4),
             *(_number(row[name]) for name in METRICS),
