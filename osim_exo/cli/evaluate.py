@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from osim_exo.learn.evaluate import Walked
     from osim_exo.learn.walkers import TrainedWalker
 
+GRID_SPEEDS = (0.8, 1.0, 1.25, 1.6)
+GRID_SLOPES = (-7.0, -3.5, 0.0, 3.5, 7.0)
+"""m/s and degrees at which ``--endurance`` looks."""
+
 
 @dataclass(frozen=True)
 class Evaluate(Command):
@@ -68,6 +72,9 @@ class Evaluate(Command):
     pushes: bool = False
     """push walkers too, compiled: the share that stays up, by the change of forward speed"""
 
+    endurance: bool = False
+    """who stays up for 10 s over speeds and slopes, from within a stride and from standing"""
+
     out: Path | None = None
     """folder for the trials, to compare and to look at; else only printed"""
 
@@ -107,14 +114,18 @@ class Evaluate(Command):
         rows = strides(found)
         human = {physics: realism_of(walked) for physics, walked in found.items()}
         pushed = self._push(walker, progress) if self.pushes else None
+        lasts = _endurance(walker, progress) if self.endurance else None
         if self.json is not None:
             content = {"walker": self.walker, "physics": rows, "realism": human}
-            emit_json(self.json, content | ({"pushes": pushed} if pushed else {}))
+            more = {"pushes": pushed, "endurance": lasts}
+            emit_json(self.json, content | {name: rows for name, rows in more.items() if rows})
         if str(self.json) != STDOUT:
             _show(rows)
             _show_realism(human)
             if pushed is not None:
                 _show_pushes(pushed)
+            if lasts is not None:
+                _show_endurance(lasts)
         return DONE if any(row["strides"] for row in rows.values()) else FAILED
 
     def _push(self, walker: TrainedWalker, progress: Progress) -> dict[str, float]:
@@ -158,6 +169,34 @@ def strides(found: dict[str, Walked]) -> dict[str, dict[str, Any]]:
             "sd": {n: None if np.isnan(s) else float(s) for n, s in zip(names, spread)},
         }
     return rows
+
+
+def _endurance(walker: TrainedWalker, progress: Progress) -> list[dict[str, Any]]:
+    """One row per start and speed: shares that stay up, by slope in degrees."""
+    from osim_exo.learn.pushes import endurance
+
+    rows = []
+    with progress.step("Walking over speeds and slopes", 2 * len(GRID_SPEEDS), "speeds") as step:
+        for start in ("stride", "standing"):
+            for speed in GRID_SPEEDS:
+                shares = {
+                    f"{slope:+g}": endurance(
+                        walker.task, walker.policies, speed, slope, standing=start == "standing"
+                    )
+                    for slope in GRID_SLOPES
+                }
+                rows.append({"start": start, "speed": speed, "share": shares})
+                step.update(len(rows))
+    return rows
+
+
+def _show_endurance(rows: list[dict[str, Any]]) -> None:
+    lines = [
+        (row["start"], f"{row['speed']:g}", *(f"{100 * x:.0f}" for x in row["share"].values()))
+        for row in rows
+    ]
+    columns = ("start, compiled", "m/s", *(f"{slope:+g}°" for slope in GRID_SLOPES))
+    output().print(table(columns, lines, "% of 48 walkers that stay up for 10 s, by slope"))
 
 
 def realism_of(walked: Walked) -> dict[str, float]:

@@ -22,7 +22,7 @@ from osim_exo.learn.tasks import (
 from osim_exo.physics.base import StartState
 
 EXACT = {"dtype": "float64", "ends": Ends(stagger=False)}
-STILL = Starts(angle_noise=0.0, speed_noise=0.0)
+STILL = Starts(angle_noise=0.0, speed_noise=0.0, standing_split=0.0)
 
 
 class Constant:
@@ -81,6 +81,7 @@ def test_mirrored_walkers_take_mirrored_steps_with_equal_rewards(task):
             values[4:] = values[:4]
     held["walker/phase"][4:] = np.mod(held["walker/phase"][:4] + 0.5, 1.0)
     held["physics/states"][4:] = held["physics/states"][:4][:, across]
+    held["load"][4:] = held["load"][:4, ::-1]
     if task.walker.exo is not None:
         past = held["walker/exo_past"]
         pairs = np.arange(past.shape[2]).reshape(-1, 2)[:, ::-1].ravel()
@@ -188,6 +189,23 @@ def test_who_starts_standing_on_a_slope_is_upright_and_the_feet_bear_the_weight(
     # Straight legs: the foot lies along the slope where the ankle undoes the tilt.
     assert posture[columns["ankle_angle_r"]] == pytest.approx(np.radians(slope))
     load = physics.grf[0, :, 1].sum() / physics.body_weight
+    assert load == pytest.approx(1.0, abs=0.02)
+    env.close()
+
+
+def test_standing_feet_lie_flat_one_in_front_of_the_other_as_often_right_as_left():
+    starts = STILL.changed(standing_share=1.0, standing_split=0.2)
+    env = make(TaskConfig(starts=starts, dtype="float64"), 64, 0)
+    env.reset()
+    columns = {n: i for i, n in enumerate(env.physics.names.coordinates)}
+    posture = env.physics.coordinates
+    split = posture[:, columns["hip_flexion_r"]] - posture[:, columns["hip_flexion_l"]]
+    assert np.abs(split) == pytest.approx(0.2)
+    assert 0.3 < (split > 0.0).mean() < 0.7
+    for side in "rl":
+        pitch = posture[:, columns[f"hip_flexion_{side}"]]
+        assert pitch + posture[:, columns[f"ankle_angle_{side}"]] == pytest.approx(0.0, abs=1e-12)
+    load = env.physics.grf[:, :, 1].sum(axis=1) / env.physics.body_weight
     assert load == pytest.approx(1.0, abs=0.02)
     env.close()
 

@@ -195,6 +195,12 @@ class Starts(Config):
     standing_share: float = Field(
         default=0.0, ge=0.0, le=1.0, description="of episodes; the others begin within a stride"
     )
+    standing_split: float = Field(
+        default=0.15,
+        ge=0.0,
+        le=0.6,
+        description="between the thighs in standing, either foot in front, rad",
+    )
     angle_noise: float = Field(default=0.01, ge=0.0, le=0.5, description="standard deviation, rad")
     speed_noise: float = Field(
         default=0.05, ge=0.0, le=2.0, description="standard deviation, rad/s or m/s"

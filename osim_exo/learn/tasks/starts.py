@@ -20,6 +20,9 @@ HEIGHT = "pelvis_ty"
 TILT = "pelvis_tilt"
 ANKLE = "ankle_angle"
 
+SPLIT = {"hip_flexion_r": 1.0, "ankle_angle_r": -1.0, "hip_flexion_l": -1.0, "ankle_angle_l": 1.0}
+"""Directions of standing with the right foot in front: the ankles keep the feet flat."""
+
 SLOPES = np.linspace(-STEEPEST, STEEPEST, 5)
 """Degrees; between them the height of the pelvis in standing is interpolated."""
 
@@ -63,6 +66,8 @@ class StartSource:
             [-1.0 if n == TILT else 1.0 if n.startswith(ANKLE) else 0.0 for n in names]
         )
 
+        self._split = np.array([SPLIT.get(n, 0.0) for n in names])
+
     def draw_standing(self, random: np.random.Generator, n: int) -> Mask:
         """Which of n episodes begin standing, (n,) array."""
         if self._strides is None:
@@ -80,8 +85,8 @@ class StartSource:
     ) -> Begun:
         """Put environments to their starts.
 
-        Who stands, stands upright whatever the slope: the ankles take it up, and the height follows
-        from the feet bearing the weight.
+        Who stands, stands upright whatever the slope, with flat feet, one in front of the other, at
+        a height at which they bear the weight.
 
         Parameters
         ----------
@@ -98,7 +103,9 @@ class StartSource:
         coordinates *= self._noise
         height = names.coordinates.index(HEIGHT)
         if standing.any():
-            coordinates += standing[:, None] * np.outer(slope_deg * DEG, self._upright)
+            front = random.choice((-0.5, 0.5), n) * self._settings.standing_split
+            posture = np.outer(slope_deg * DEG, self._upright) + np.outer(front, self._split)
+            coordinates += standing[:, None] * posture
             coordinates[:, height] = np.interp(slope_deg, SLOPES, self._heights())
         activations = np.full((n, len(names.muscles)), np.nan)
         if self._strides is not None and not standing.all():
@@ -121,7 +128,8 @@ class StartSource:
             before, first = physics.snapshot(), np.array([0])
             found = []
             for slope in SLOPES:
-                posture = dict(zip(names, slope * DEG * self._upright))
+                split = 0.5 * self._settings.standing_split * self._split
+                posture = dict(zip(names, slope * DEG * self._upright + split))
                 del posture[HEIGHT]
                 physics.reset(StartState(posture), first)
                 found.append(float(physics.coordinates[0, names.index(HEIGHT)]))
