@@ -1,13 +1,14 @@
 """Level walking: does the hip exoskeleton help at a usual speed, and is it worth its mass.
 
-Run with ``osim-exo study run level_walking --out DIR`` or as a script.
+Run with ``osim-exo study run level_walking --out DIR`` or as a script. ``--arms both`` adds what was
+learned: walkers and devices of several training seeds, in closed loop in OpenSim.
 """
 
 from pathlib import Path
 
 from osim_exo.models import HipExo
 from osim_exo.progress import for_stream
-from osim_exo.study import StudyConfig, run
+from osim_exo.study import LearnedArm, StudyConfig, run
 
 CONFIG = StudyConfig(
     name="level_walking",
@@ -19,6 +20,7 @@ CONFIG = StudyConfig(
     subjects=4,
     exo=HipExo(),
     controllers=("optimal",),
+    learned=LearnedArm(by_default=False),
 )
 
 

@@ -1,13 +1,14 @@
 """Speeds and slopes: where does the hip exoskeleton help, and where is it only carried.
 
-Run with ``osim-exo study run speed_slope_grid --out DIR`` or as a script.
+Run with ``osim-exo study run speed_slope_grid --out DIR`` or as a script. ``--arms solved`` leaves
+out what was learned, ``--arms learned`` runs nothing else.
 """
 
 from pathlib import Path
 
 from osim_exo.models import HipExo
 from osim_exo.progress import for_stream
-from osim_exo.study import Quick, StudyConfig, run
+from osim_exo.study import LearnedArm, Quick, StudyConfig, run
 
 CONFIG = StudyConfig(
     name="speed_slope_grid",
@@ -19,6 +20,7 @@ CONFIG = StudyConfig(
     subjects=1,
     exo=HipExo(),
     controllers=("optimal",),
+    learned=LearnedArm(),
     quick=Quick(speeds=(1.25,), slopes_deg=(-5.0, 0.0, 5.0)),
 )
 

@@ -245,6 +245,9 @@ def test_which_arms_a_study_runs():
     assert chosen_arms(plain, None, None, quick=False)[1] == "solved"
     assert chosen_arms(both, None, None, quick=False)[1] == "both"
     assert chosen_arms(both, None, None, quick=True)[1] == "solved"
+    asked = both.changed(learned=LearnedArm(by_default=False))
+    assert chosen_arms(asked, None, None, quick=False)[1] == "solved"
+    assert chosen_arms(asked, "both", None, quick=False)[1] == "both"
     config, arms = chosen_arms(plain, "learned", "my/chains", quick=True)
     assert (config.learned.trained, config.learned.walks, arms) == ("my/chains", 1, "learned")
     with pytest.raises(InputError, match="no learned arms"):

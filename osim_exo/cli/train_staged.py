@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 USED = ("out", "model", "speeds", "slopes", "device", "seeds", "jobs", "config", "staged", "json")
 """Options that mean something for a chain of stages."""
 
+CHANGE_EVERY, STOP_SHARE = (3.0, 6.0), 0.05
+"""Within an episode, where there are several speeds or slopes: time between two commands, s, and
+the share of changes that command to stand."""
+
 
 def holds_chains(folder: Path) -> bool:
     """Whether a folder is one of staged training."""
@@ -56,7 +60,8 @@ def settings(command: Train) -> StagedConfig:
     InputError
         An option does not go with stages, or a value is out of range.
     """
-    from osim_exo.learn.staged import StagedConfig, human_stages, real_hip
+    from osim_exo.learn.recipes import human_stages
+    from osim_exo.learn.staged import StagedConfig, real_hip
     from osim_exo.learn.tasks.config import Commands
     from osim_exo.models import AnkleExo, ModelConfig
 
@@ -80,9 +85,14 @@ def settings(command: Train) -> StagedConfig:
     from osim_exo.cli.train import span
 
     model = ModelConfig() if command.model is None else ModelConfig(name=command.model)
+    speed = span("speeds", command.speeds or "1.25")
+    slope = span("slopes", command.slopes or "0")
+    wide = speed[0] < speed[1] or slope[0] < slope[1]
     commands = Commands(
-        speed=span("speeds", command.speeds or "1.25"),
-        slope_deg=span("slopes", command.slopes or "0"),
+        speed=speed,
+        slope_deg=slope,
+        change_every=CHANGE_EVERY if wide else None,
+        stop_share=STOP_SHARE if wide else 0.0,
     )
     device = AnkleExo() if command.device == "ankle" else real_hip()
     return StagedConfig(human=human_stages(model, commands), device=device)

@@ -21,10 +21,9 @@ from osim_exo.device import DeviceLimits
 from osim_exo.errors import InputError
 from osim_exo.files import writable_folder
 from osim_exo.learn.chain import EXO, WORN, Chain, Stage, seed_folder, with_seeds
-from osim_exo.learn.config import LearnConfig
 from osim_exo.learn.stages import ChainResult, claim, run_chain, steps_done
-from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
-from osim_exo.models import HipExo, JointExo, ModelConfig
+from osim_exo.learn.tasks.config import ExoSenses
+from osim_exo.models import HipExo, JointExo
 from osim_exo.names import CONDITIONS, Condition
 from osim_exo.parallel import each
 from osim_exo.progress import SILENT, Progress, Step
@@ -132,26 +131,6 @@ def _whole(config: StagedConfig, steps: int) -> int:
     learn = config.walker.learn
     per = learn.n_env * learn.ppo.horizon
     return -(-steps // per) * per
-
-
-def human_stages(model: ModelConfig, commands: Commands) -> tuple[Stage, ...]:
-    """Two stages of a human alone: learn to walk, then economise.
-
-    Parameters
-    ----------
-    model : without device
-    commands : speeds and slopes
-    """
-    task = TaskConfig(model=model, commands=commands)
-    economic = task.changed(walk=task.walk.changed(effort=-20.0))
-    return (
-        Stage(name="walk", task=task, learn=LearnConfig(steps=3_000_000)),
-        Stage(
-            name="economise",
-            task=economic,
-            learn=LearnConfig(steps=2_000_000, start_from=(Path("walk"),)),
-        ),
-    )
 
 
 def run_seeds(

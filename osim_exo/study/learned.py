@@ -119,8 +119,8 @@ def chosen_arms(
         raise InputError(
             f"Study {config.name} has no learned arms. Name trained chains with --trained."
         )
-    usual: Arms = "both" if config.learned and (trained or not quick) else "solved"
-    return config, arms or usual
+    both = trained or (config.learned and config.learned.by_default and not quick)
+    return config, arms or ("both" if both else "solved")
 
 
 def loops_of(config: StudyConfig) -> list[Loop]:
@@ -154,7 +154,7 @@ def run_learned(
         "configuration": {
             "speeds": list(config.speeds),
             "slopes_deg": list(config.slopes_deg),
-            "learned": arm.model_dump(mode="json", exclude={"trained"}),
+            "learned": arm.model_dump(mode="json", exclude={"trained", "by_default"}),
         },
         "trained": Path(arm.trained).name,
     }

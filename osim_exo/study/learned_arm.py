@@ -23,6 +23,9 @@ class LearnedArm(Config):
     trained: str = Field(
         default="hip", description="shipped chains, or folder of osim-exo train --staged"
     )
+    by_default: bool = Field(
+        default=True, description="run with the solved arms; else only where they are asked for"
+    )
     seeds: int | None = Field(default=None, ge=1, description="at most so many; none: all")
     walks: int = Field(default=2, ge=1, le=64, description="per seed, speed and slope")
     duration: float = Field(default=18.0, gt=0.0, le=600.0, description="of a walk, s")

@@ -17,9 +17,9 @@ from osim_exo.errors import DataError, InputError  # noqa: E402
 from osim_exo.learn import train as module  # noqa: E402
 from osim_exo.learn.chain import Chain, Stage, read_chain, read_chains, with_seeds  # noqa: E402
 from osim_exo.learn.config import LearnConfig, NetworkConfig, PpoConfig, StopConfig  # noqa: E402
+from osim_exo.learn.recipes import human_stages  # noqa: E402
 from osim_exo.learn.staged import (  # noqa: E402
     StagedConfig,
-    human_stages,
     run_seeds,
     staged_chains,
     stages,
