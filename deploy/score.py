@@ -69,13 +69,41 @@ class Strides:
     duration: Array
 
 
+@dataclass(frozen=True)
+class Curves:
+    """Mean strides of one side, from peak hip flexion to peak hip flexion; (101,) arrays, Nm/kg.
+
+    Attributes
+    ----------
+    side : right or left
+    measured, spread : of the log: mean and standard deviation over its strides
+    simulated : mean of the trial
+    """
+
+    side: str
+    measured: Array
+    spread: Array
+    simulated: Array
+
+
+def curves(log: Log, trial: Trial) -> list[Curves]:
+    """The curves that `score` compares; raises as it does."""
+    pairs = zip(SIDES, _of_log(log), _of_trial(trial))
+    return [
+        Curves(side, strides.torque.mean(axis=0), strides.torque.std(axis=0), reference)
+        for side, strides, reference in pairs
+    ]
+
+
 def score(log: Log, trial: Trial) -> list[Score]:
     """Compare the torque of a log with the exo torque of a trial.
 
     Parameters
     ----------
     log : Log
-        Counts where the whole torque was on, in shadow mode where it would have been.
+        Counts where the whole torque was on, in shadow mode where it would have been. Where the
+        device's own policy acted, what the device measured counts, else what the limiter let
+        through.
     trial : Trial
         With ``exo_torque`` and coordinates of both hips and a body mass.
 
@@ -167,7 +195,7 @@ def _of_log(log: Log) -> list[Strides]:
             reading = Reading.of(packet.time_us, packet.body)
             time.append(reading.time)
             angle.append(reading.angle)
-            torque.append(output.limited)
+            torque.append(reading.torque if log.settings.onboard else output.limited)
     what = f"'{log.path}'"
     if len(time) < 2:
         raise DataError(f"{what} holds no period at full torque, armed or computed.")

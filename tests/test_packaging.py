@@ -72,6 +72,7 @@ BELOW = {
         "evaluate",
         "analysis",
         "results",
+        "deploy",
     },
 }
 """Who may import whom, beside the ground floor and the room itself."""

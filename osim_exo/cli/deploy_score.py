@@ -10,6 +10,7 @@ from tyro import conf
 
 from osim_exo.cli.command import DONE, STDOUT, Command, JsonTarget, emit_json, output, table
 from osim_exo.errors import InputError
+from osim_exo.files import write_text
 from osim_exo.progress import Progress
 
 
@@ -22,6 +23,9 @@ class ScoreLog(Command):
 
     against: tuple[Path, ...]
     """trial folders: one for all logs, or one for each, in their order"""
+
+    report: Path | None = None
+    """.html page with the table and the curves"""
 
     json: JsonTarget = None
 
@@ -43,6 +47,12 @@ class ScoreLog(Command):
             for path, trial in zip(self.logs, trials)
             for row in score(read_log(path), trial)
         ]
+        if self.report is not None:
+            from osim_exo.deploy.score_page import compare, page
+
+            shown = [compare(read_log(path), trial) for path, trial in zip(self.logs, trials)]
+            write_text(self.report, page(shown, "Device against simulation"))
+            progress.note(f"Page: {self.report}")
         if self.json is not None:
             emit_json(self.json, [{"log": str(path), **row.to_dict()} for path, row in rows])
         if str(self.json) != STDOUT:

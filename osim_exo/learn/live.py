@@ -84,7 +84,7 @@ class LiveWalker:
                 f"The walker has policies of {', '.join(trained.policies)}, none of a human. Name "
                 "the run of a human."
             )
-        task = _worn(trained.task, speed, slope_deg)
+        task = worn_task(trained.task, speed, slope_deg)
         self._hold = round(task.control_dt / dt)
         if self._hold < 1 or abs(self._hold * dt - task.control_dt) > 1e-9:
             raise InputError(
@@ -176,8 +176,15 @@ class LiveWalker:
         return found
 
 
-def _worn(task: TaskConfig, speed: float, slope_deg: float) -> TaskConfig:
-    """The task with a device on the hips that somebody else drives."""
+def worn_task(task: TaskConfig, speed: float, slope_deg: float) -> TaskConfig:
+    """A walker's task with a device on the hips that somebody else drives.
+
+    Parameters
+    ----------
+    task : of the walker, with a device or without
+    speed : commanded, m/s
+    slope_deg : uphill positive, degrees
+    """
     exo = task.model.exo if task.model.exo is not None else HipExo()
     # The body's own torque is the device's; what was learned with an exo is not needed.
     return TaskConfig.model_validate(

@@ -17,6 +17,7 @@ from osim_exo.study.device_realism import DeviceRealismSweep
 from osim_exo.study.dose import DoseSweep
 from osim_exo.study.impaired import ImpairedSweep
 from osim_exo.study.robustness import RobustnessSweep
+from osim_exo.study.sim_to_device import DeviceSweep
 from osim_exo.study.sweep import Sweep
 
 PACKAGE = "osim_exo.studies"
@@ -28,6 +29,7 @@ KINDS: dict[str, type[Sweep]] = {
     "device_realism": DeviceRealismSweep,
     "impaired_gait": ImpairedSweep,
     "robustness": RobustnessSweep,
+    "sim_to_device": DeviceSweep,
 }
 """Kinds of sweeps, by the field ``kind`` of their configuration."""
 
