@@ -29,10 +29,12 @@ def python(source: str) -> str:
     return "\n".join(line for line in source.splitlines() if not line.startswith("%"))
 
 
-def test_both_notebooks_are_there():
+def test_all_notebooks_are_there():
     assert [path.stem for path in NOTEBOOKS] == [
         "01_first_comparison",
         "02_your_own_model_and_exo",
+        "03_train_a_walker",
+        "04_personalise_for_weakness",
     ]
 
 

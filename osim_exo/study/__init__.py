@@ -1,6 +1,7 @@
 """Studies: one question, its conditions solved and resumable, its answer a comparison."""
 
 from osim_exo.study.actions import ActionSweep
+from osim_exo.study.closed_loops import Walks
 from osim_exo.study.config import Quick, StudyConfig
 from osim_exo.study.controllers import ControllerSweep
 from osim_exo.study.device_realism import DeviceRealismSweep
@@ -25,6 +26,7 @@ __all__ = [
     "StudyResult",
     "Sweep",
     "SweepResult",
+    "Walks",
     "available",
     "load",
     "run",
