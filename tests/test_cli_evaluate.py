@@ -21,7 +21,28 @@ def test_the_shipped_walker_walks_compiled_and_its_trials_are_written(tmp_path, 
     assert row["falls"] == 0 and row["strides"] >= 2
     assert row["mean"]["walking_speed"] == pytest.approx(1.25, abs=0.05)
     assert (tmp_path / "walks" / "compiled" / "run_1" / "coordinates.sto").is_file()
-    assert "0 of 2 walks fell" in capsys.readouterr().out
+    human = json.loads(target.read_text())["realism"]["compiled"]
+    assert 0.0 < human["angles/within_1_sd"] <= human["angles/within_2_sd"] <= 1.0
+    assert human["speed"] == pytest.approx(row["mean"]["walking_speed"], abs=0.02)
+    out = capsys.readouterr().out
+    assert "0 of 2 walks fell" in out and "heel first share" in out
+
+
+def test_pushes_and_endurance_are_told_on_demand(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("osim_exo.cli.evaluate.GRID_SPEEDS", (1.25,))
+    monkeypatch.setattr("osim_exo.cli.evaluate.GRID_SLOPES", (0.0,))
+    target = tmp_path / "numbers.json"
+    words = ["evaluate", WALKER, "--physics", "compiled", "--duration", "5", "--quiet"]
+    assert main([*words, "--pushes", "--endurance", "--json", str(target)]) == 0
+    found = json.loads(target.read_text())
+    assert list(found["pushes"])[0] == "-0.5"
+    assert found["pushes"]["+0.1"] == 1.0
+    assert [(r["start"], r["speed"]) for r in found["endurance"]] == [
+        ("stride", 1.25),
+        ("standing", 1.25),
+    ]
+    assert found["endurance"][0]["share"] == {"+0": 1.0}
+    assert "stay up for 10 s" in capsys.readouterr().out
 
 
 def test_a_fall_is_counted_and_a_walk_without_strides_fails(capsys):
