@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows has no terminals of that kind
     terminal_error = OSError
 
-TCP_SCHEME = "socket://"
+TCP_SCHEME, CAN_SCHEME = "socket://", "can://"
 WRITE_PATIENCE = 0.1
 """s; a serial port that takes no bytes for longer counts as lost.
 
@@ -135,7 +135,8 @@ def open_stream(port: str, baud_rate: int = 921_600) -> ByteStream:
 
     Parameters
     ----------
-    port : ``/dev/ttyACM0``, ``COM3``, the path of a pseudo-terminal, or ``socket://host:port``
+    port : ``/dev/ttyACM0``, ``COM3``, the path of a pseudo-terminal, ``socket://host:port``, or
+        drives on a CAN bus, ``can://socketcan/can0``; see `osim_exo.deploy.can_device.open_can`
     baud_rate : bits per second; of no meaning for a socket, a pseudo-terminal and most USB ports
 
     Raises
@@ -147,4 +148,8 @@ def open_stream(port: str, baud_rate: int = 921_600) -> ByteStream:
     """
     if port.startswith(TCP_SCHEME):
         return TcpStream.connect(port)
+    if port.startswith(CAN_SCHEME):
+        from osim_exo.deploy.can_device import open_can
+
+        return open_can(port)
     return SerialStream(port, baud_rate)

@@ -46,7 +46,7 @@ class RunDevice(Command):
     """
 
     port: str
-    """/dev/ttyACM0, COM3, a pseudo-terminal, or socket://host:port"""
+    """/dev/ttyACM0, COM3, a pseudo-terminal, socket://host:port, or can://socketcan/can0"""
 
     mass: float
     """body mass of the person, kg; it caps the torque"""
@@ -91,6 +91,7 @@ class RunDevice(Command):
         settings = self.run_settings()
         if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0.0):
             raise InputError(f"--seconds must be a positive number, not {self.seconds}.")
+        self._check_sensors()
         self._show(settings)
         clock = SystemClock()
         link = Link(lambda: open_stream(self.port, self.baud))
@@ -141,6 +142,22 @@ class RunDevice(Command):
         if self.condition is not None:
             fields["condition"] = self.condition
         return RunSettings(**fields, mass=self.mass, arm=self.arm)
+
+    def _check_sensors(self) -> None:
+        """Refuse a policy that needs what drives on a bus do not measure."""
+        from osim_exo.deploy.streams import CAN_SCHEME
+
+        if self.policy is None or not self.port.startswith(CAN_SCHEME):
+            return
+        from osim_exo.deploy.export import read_bundle
+
+        rows = read_bundle(self.policy)[0].observations
+        blind = [row.name for row in rows if row.name.startswith("thigh_")]
+        if blind:
+            raise InputError(
+                f"The policy observes {', '.join(blind[:4])}; drives on a CAN bus have encoders "
+                "only. Distil a student with --sensors hip_encoder."
+            )
 
     def _show(self, settings: RunSettings) -> None:
         """Say what will be applied; on a terminal an armed run has to be confirmed."""
