@@ -59,8 +59,8 @@ class Distil(Command):
     physics: Literal["opensim", "compiled"] = "opensim"
     """in which the student is judged"""
 
-    duration: float = 8.0
-    """of each walk, s; the first 3 s are left out of agreement and metrics"""
+    duration: float = 7.0
+    """of each walk, s; the first 2.5 s are left out of agreement and metrics"""
 
     runs: int = 1
     """walks of each speed and slope"""
@@ -149,7 +149,7 @@ class Distil(Command):
         return JudgeConfig(
             physics="compiled" if self.quick else self.physics,
             duration=self.duration,
-            settle=min(3.0, 0.5 * self.duration),
+            settle=min(2.5, 0.5 * self.duration),
             runs=self.runs,
             seed=self.seed,
         )

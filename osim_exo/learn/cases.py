@@ -21,8 +21,8 @@ class JudgeConfig(Config):
     unseen: bool = Field(default=True, description="speeds and slopes beyond the range too")
     changing: bool = Field(default=True, description="start, stop and changes of speed too")
     runs: int = Field(default=1, ge=1, le=64, description="walks of each")
-    duration: float = Field(default=8.0, gt=2.0, le=600.0, description="of a walk, s")
-    settle: float = Field(default=3.0, ge=1.0, description="at its start, left out, s")
+    duration: float = Field(default=7.0, gt=2.0, le=600.0, description="of a walk, s")
+    settle: float = Field(default=2.5, ge=1.0, description="at its start, left out, s")
     accuracy: float = Field(default=1e-3, gt=0.0, le=0.1, description="of OpenSim's integrator")
     seed: int = Field(default=0, ge=0, description="of the starts' noise")
 

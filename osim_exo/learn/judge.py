@@ -111,11 +111,11 @@ def judge(
     judged.rivals["playback"] = profile.model_dump(mode="json")
     judged.rivals["delayed_output_feedback"] = feedback.model_dump(mode="json")
     rest = [Job(case, "student", student) for case in walks]
-    rest += [Job(case, "zero_torque") for case in walks]
     for case in walks:
         if case.kind == "trained":
             rest.append(Job(case, "playback", profile))
             rest.append(Job(case, "delayed_output_feedback", feedback))
+            rest.append(Job(case, "zero_torque"))
     with progress.step(f"Student and rivals in {config.physics}"):
         _gather(judged, run, load, rest, config, jobs)
     order = {case.label: k for k, case in enumerate(walks)}
