@@ -195,8 +195,10 @@ def _show_endurance(rows: list[dict[str, Any]]) -> None:
         (row["start"], f"{row['speed']:g}", *(f"{100 * x:.0f}" for x in row["share"].values()))
         for row in rows
     ]
-    columns = ("start, compiled", "m/s", *(f"{slope:+g}°" for slope in GRID_SLOPES))
-    output().print(table(columns, lines, "% of 48 walkers that stay up for 10 s, by slope"))
+    columns = ("start", "m/s", *(f"{slope:+g}°" for slope in GRID_SLOPES))
+    console = output()
+    console.print("% of 48 walkers that stay up for 10 s, compiled, by start, speed and slope")
+    console.print(table(columns, lines))
 
 
 def realism_of(walked: Walked) -> dict[str, float]:
