@@ -104,13 +104,13 @@ def read_network(
     """
     kind = described.get("kind", "mlp")
     builders: dict[str, Builder] = {"mlp": _mlp, "tcn": _tcn, "gru": _gru}
-    if kind not in builders:
+    if not isinstance(kind, str) or kind not in builders:
         raise DataError(
             f"The policy's network is of the kind {kind!r}; exported are {', '.join(builders)}."
         )
     flat = {name: np.asarray(value, dtype=np.float32) for name, value in arrays.items()}
     try:
-        layers = builders[str(kind)](described, flat)
+        layers = builders[kind](described, flat)
         centre, scale, limit = flat["centre"], flat["scale"], float(described["limit"])
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise DataError(f"The arrays of the policy's network do not fit: {error}.") from None

@@ -66,10 +66,10 @@ def stride_profile(
         The walk holds no whole stride.
     """
     period = 1.0 / controller.rate_hz
-    time = np.arange(round(seconds / period)) * period
+    time: Array = np.asarray(np.arange(round(seconds / period)) * period, dtype=np.float64)
     angle, torque = np.empty((len(time), 2)), np.empty((len(time), 2))
     controller.reset(1)
-    given = np.zeros(2)
+    given: Array = np.zeros(2)
     for k, now in enumerate(time.tolist()):
         pose = walker(now)
         signals = Signals(
@@ -80,7 +80,7 @@ def stride_profile(
             thigh_rate=np.array([pose.gyro]),
             torque=given[None],
         )
-        given = controller(signals)[0]
+        given = np.asarray(controller(signals)[0])
         angle[k], torque[k] = pose.angle, given
     controller.reset(1)
     curves = [curve for i in (0, 1) for curve in _curves(time, angle[:, i], torque[:, i])]

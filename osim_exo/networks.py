@@ -55,14 +55,15 @@ def network(data: bytes, content: Mapping[str, Any]) -> Evaluate:
     described = content.get("network")
     described = described if isinstance(described, dict) else {}
     kind = described.get("kind", "mlp")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise DataError(
             f"The policy's network is of the kind {kind!r}; this version of osim_exo runs "
             f"{', '.join(KINDS)}. Export it anew."
         )
     arrays = bundle.unpack(data, WEIGHTS)
     limit, activation = described.get("limit"), described.get("activation")
-    known = isinstance(limit, int | float) and activation in NONLINEAR
+    known = isinstance(limit, int | float) and isinstance(activation, str)
+    known = known and activation in NONLINEAR
     if not known or not {"centre", "scale"} <= set(arrays):
         raise DataError(f"{WEIGHTS} does not hold the layers of a network. Export it anew.")
     try:

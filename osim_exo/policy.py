@@ -188,7 +188,8 @@ class Policy:
                 f"{', '.join(sorted(files))}; needed are {name} and {GOLDEN}."
             )
         made = onnx_network(files[ONNX]) if engine == "onnx" else network(files[WEIGHTS], content)
-        policy = cls(interface, made, content.get("record"))
+        record = content.get("record")
+        policy = cls(interface, made, record if isinstance(record, dict) else None)
         policy.check(bundle.unpack(files[GOLDEN], GOLDEN))
         return policy
 
