@@ -11,8 +11,7 @@ from pydantic import Field
 
 from osim_exo.config import Config
 from osim_exo.learn.tasks import TaskEnv, make
-from osim_exo.learn.tasks.commands import CommandPoint, Commands
-from osim_exo.learn.tasks.config import Ends, Randomisation, TaskConfig
+from osim_exo.learn.tasks.config import CommandPoint, Commands, Ends, Randomisation, TaskConfig
 from osim_exo.learn.tasks.randomise import forward_column, push
 from osim_exo.learn.tasks.walker import Actor
 from osim_exo.progress import SILENT, Progress
