@@ -98,7 +98,7 @@ def map_figure(
     labels : of x, y and the value
     title : of the figure
     """
-    xs, ys = (sorted({cell[k] for cell in cells}) for k in (0, 1))
+    xs, ys = sorted({cell[0] for cell in cells}), sorted({cell[1] for cell in cells})
     known = [cell[2] for cell in cells if cell[2] is not None]
     bound = max((abs(value) for value in known), default=1.0) or 1.0
     with style():

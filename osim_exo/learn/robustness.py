@@ -12,8 +12,13 @@ from osim_exo.analysis.proportion import Share, wilson
 from osim_exo.config import Config
 from osim_exo.errors import InputError
 from osim_exo.learn.tasks import make
-from osim_exo.learn.tasks.commands import CommandPoint, Commands
-from osim_exo.learn.tasks.config import Ends, Randomisation, TaskConfig
+from osim_exo.learn.tasks.config import (
+    CommandPoint,
+    Commands,
+    Ends,
+    Randomisation,
+    TaskConfig,
+)
 from osim_exo.learn.tasks.randomise import forward_column, push
 from osim_exo.learn.tasks.walker import Actor
 
@@ -167,9 +172,9 @@ def _prepared(task: TaskConfig, parameter: str, value: float, test: RobustnessTe
     """The task of these walks, everybody with the same value."""
     varied = Randomisation()
     if parameter in NOISES:
-        varied = Randomisation(**{parameter: value})
+        varied = Randomisation.model_validate({parameter: value})
     elif parameter != PUSH:
-        varied = Randomisation(**{parameter: (value, value)})
+        varied = Randomisation.model_validate({parameter: (value, value)})
     point = CommandPoint(time=0.0, speed=test.speed, slope_deg=test.slope_deg)
     ends = task.ends.model_dump(exclude={"duration", "stagger"})
     return task.changed(

@@ -22,12 +22,13 @@ from osim_exo.learn.clock import Clock
 from osim_exo.learn.config import LearnConfig, StopConfig
 from osim_exo.learn.export import export_policy
 from osim_exo.learn.gather import Gatherer
+from osim_exo.learn.held import Held
 from osim_exo.learn.networks import Part
 from osim_exo.learn.ppo import Ppo
 from osim_exo.learn.records import Board, RunFolder
 from osim_exo.learn.synthetic import SyntheticConfig, SyntheticEnv
 from osim_exo.learn.tasks.config import TaskConfig
-from osim_exo.learn.transfer import Held, adopt
+from osim_exo.learn.transfer import adopt
 from osim_exo.progress import SILENT, Progress, Step
 from osim_exo.provenance import config_hash
 

@@ -40,10 +40,10 @@ def adopt(ppo: Ppo, signature: Mapping[str, Any], runs: Sequence[Held]) -> None:
     DataError
         Actions mean something else there, or networks have other widths or another symmetry.
     """
-    for held in runs:
-        _check_averaging(ppo, held)
+    for run in runs:
+        _check_averaging(ppo, run)
     for part, (sees, drives) in signature["parts"].items():
-        held = next((run for run in reversed(runs) if part in run.signature["parts"]), None)
+        held = next((r for r in reversed(runs) if part in r.signature["parts"]), None)
         if held is None:
             continue
         _check_actions(held, signature, drives)
@@ -60,11 +60,11 @@ def adopt(ppo: Ppo, signature: Mapping[str, Any], runs: Sequence[Held]) -> None:
         _adopt_network(ppo.actor.network(part), prefix, held, inputs, outputs)
         whole = _places(names, [action[0] for action in signature["actions"]])
         _copy(ppo.actor.log_std, held.arrays["actor/log_std"], whole)
-    for held in runs:
-        seen = _places(held.signature["observations"], signature["observations"])
-        _adopt_normaliser(ppo.actor.normaliser, "actor/normaliser", held, seen)
+    for run in runs:
+        seen = _places(run.signature["observations"], signature["observations"])
+        _adopt_normaliser(ppo.actor.normaliser, "actor/normaliser", run, seen)
     ppo.actor.normaliser.freeze()
-    critics = [held for held in runs if held.has_critic]
+    critics = [run for run in runs if run.has_critic]
     if critics:
         _adopt_critic(ppo, signature, critics[-1])
         ppo.critic.normaliser.freeze()

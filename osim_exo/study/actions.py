@@ -153,7 +153,7 @@ class ActionSweep(Sweep):
         """One line per training."""
         heads = ("action", "seed", "steps to walk", "last episodes", "fell", "angles in 1 SD",
                  "in 2 SD", "first peak BW")  # fmt: skip
-        table = [
+        table: list[tuple[str, ...]] = [
             (
                 row["action"],
                 str(row["seed"]),

@@ -231,7 +231,7 @@ class DoseSweep(Sweep):
         """One line per cell, means over seeds."""
         heads = ("mass", "torque limit", "fell", "W/kg", "change", "exo W/kg", "exo RMS Nm")
         changes = {(mass, torque): value for torque, mass, value in self.grid(rows)}
-        table = []
+        table: list[tuple[str, ...]] = []
         for key in dict.fromkeys((r["mass_kg"], r["max_torque_nm"]) for r in rows):
             own = [r for r in rows if (r["mass_kg"], r["max_torque_nm"]) == key]
             value = changes.get(key)

@@ -14,7 +14,7 @@ from osim_exo.learn.config import LearnConfig
 from osim_exo.learn.recipes import economical
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import AnkleExo, HipExo, JointExo, ModelConfig
-from osim_exo.names import CONDITIONS
+from osim_exo.names import CONDITIONS, Condition
 from osim_exo.progress import Progress
 from osim_exo.provenance import config_hash
 from osim_exo.study.closed_loops import (
@@ -131,7 +131,7 @@ class ImpairedSweep(Sweep):
         """The impaired body at a level."""
         sides = ("r", "l") if self.side == "both" else (self.side,)
         factors = {f"{muscle}_{side}": level for muscle in self.muscles for side in sides}
-        return ModelConfig(**{self.impairment: factors})
+        return ModelConfig.model_validate({self.impairment: factors})
 
     def chain(self, device: str, level: float, seed: int) -> Chain:
         """The stages of a cell.
@@ -194,7 +194,7 @@ class ImpairedSweep(Sweep):
     def _loops(self, cell: str, folder: Path) -> list[Loop]:
         device, level, seed = self.cells()[cell]
         place = folder / TRAINED / cell
-        conditions = {condition: condition for condition in CONDITIONS}
+        conditions: dict[str, Condition] = {condition: condition for condition in CONDITIONS}
         chain = self.chain(device, level, seed)
         return arm_loops(place, chain, conditions, self.walks.evaluation(self.speed))
 
@@ -258,7 +258,7 @@ class ImpairedSweep(Sweep):
         """Means over seeds: falls, energetics and two symmetries of every arm."""
         heads = ("device", "level", "arm", "fell", "W/kg", "activation", "joint power W/kg",
                  "ankle SI %", "work SI %")  # fmt: skip
-        table = []
+        table: list[tuple[str, ...]] = []
         keys = dict.fromkeys((r["device"], r["level_percent"], r["arm"]) for r in rows)
         for device, level, arm in keys:
             own = [r for r in rows if (r["device"], r["level_percent"], r["arm"])

@@ -123,7 +123,7 @@ class RobustnessSweep(Sweep):
     def lines(self, rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """One line per value."""
         heads = ("walker", "parameter", "value", "fell", "share", "95 % interval")
-        table = [
+        table: list[tuple[str, ...]] = [
             (
                 row["walker"],
                 row["parameter"],
