@@ -29,6 +29,11 @@ from osim_exo.parallel import each
 from osim_exo.progress import SILENT, Progress, Step
 from osim_exo.provenance import cores
 
+FINE_DIVERGENCE = 0.008
+"""Target of the policies' divergence per iteration in the stages that go on with a good gait: half
+the usual one. Measured on co-adaptation: reward per step 0.759 in place of 0.753 after 300 000
+steps (one seed)."""
+
 POLL_S = 2.0
 """Time between two looks at what other processes have trained."""
 
@@ -85,6 +90,10 @@ class StagedConfig(Config):
 def stages(config: StagedConfig) -> tuple[Stage, ...]:
     """All stages of the protocol; the arms have equal budgets.
 
+    Human and device begin together with the critic of the worn human, the last run that is named:
+    with that of the device's own stage, whose human made no attempts, a good gait was lost within
+    100 000 steps.
+
     Parameters
     ----------
     config : StagedConfig
@@ -99,7 +108,7 @@ def stages(config: StagedConfig) -> tuple[Stage, ...]:
         *config.human,
         _stage(config, WORN, "zero_torque", adapt, (last,)),
         _stage(config, EXO, "assisted", own, (), learner="exo", human_policy=taught),
-        _stage(config, "assisted", "assisted", both, (worn, exo), learner="both"),
+        _stage(config, "assisted", "assisted", both, (exo, worn), learner="both"),
         _stage(config, "zero_torque", "zero_torque", own + both, (worn,)),
         _stage(config, "no_exo", "no_exo", adapt + own + both, (last,)),
     )
@@ -122,7 +131,10 @@ def _stage(
         task["randomisation"] = before.randomisation.changed(
             sensor_angle_noise=config.angle_noise, sensor_rate_noise=config.rate_noise
         )
-    learn = config.walker.learn.changed(steps=steps, start_from=start_from)
+    ppo = config.walker.learn.ppo
+    if start_from:
+        ppo = ppo.changed(kl_target=min(ppo.kl_target, FINE_DIVERGENCE))
+    learn = config.walker.learn.changed(steps=steps, start_from=start_from, ppo=ppo)
     return Stage(name=name, task=before.changed(condition=condition, **task), learn=learn)
 
 

@@ -85,7 +85,7 @@ def test_the_stages_are_those_of_the_protocol():
     assert made["exo"].task.learner == "exo"
     assert made["exo"].task.human_policy == Path("worn/policy/human")
     assert made["assisted"].task.learner == "both"
-    assert made["assisted"].learn.start_from == (Path("worn"), Path("exo"))
+    assert made["assisted"].learn.start_from == (Path("exo"), Path("worn"))
     assert made["zero_torque"].learn.start_from == (Path("worn"),)
     assert made["no_exo"].task.model.exo is None
     limits = made["assisted"].task.model.exo.limits
