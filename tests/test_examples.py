@@ -35,6 +35,7 @@ def test_all_notebooks_are_there():
         "02_your_own_model_and_exo",
         "03_train_a_walker",
         "04_personalise_for_weakness",
+        "05_from_policy_to_device",
     ]
 
 

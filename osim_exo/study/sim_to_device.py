@@ -133,14 +133,14 @@ class DeviceSweep(Sweep):
             from osim_exo.learn.train import TrainConfig, train
 
             learn = LearnConfig(steps=self.exo_steps, seed=self.seed)
-            train(TrainConfig(task=self._task(), learn=learn), place / "run", progress=progress)
+            train(TrainConfig(task=self.exo_task(), learn=learn), place / "run", progress=progress)
         row: Row = {"bundle": bundle_hash(self._bundle(folder))[:16]}
         for target in ("c99", "onnx", "openexo"):
             done = export(self._bundle(folder), target, place / target)
             row[f"{target}_error"] = done.largest_error
         return row
 
-    def _task(self) -> TaskConfig:
+    def exo_task(self) -> TaskConfig:
         """An exo that learns to help the walker."""
         human = find_walker(self.walker)
         return TaskConfig.model_validate(
