@@ -92,8 +92,7 @@ class Distil(Command):
         judged = judge(self.teacher, find_teacher, self.out, self.walks(), self.jobs, progress)
         n_env, seconds = (16, 3.0) if self.quick else (32, 6.0)
         worse = degradation(walker, self.out, n_env, seconds, progress=progress)
-        summary = summarise(judged.rows)
-        verdict = accepted(summary)
+        verdict = accepted(judged.rows)
         content = {
             "teacher": self.teacher,
             "student": str(self.out),
@@ -101,7 +100,7 @@ class Distil(Command):
             "network": self.student,
             "seconds_to_distil": made.seconds,
             "rounds": list(made.rounds),
-            "summary": summary,
+            "summary": summarise(judged.rows),
             "accepted": verdict,
             "rows": judged.rows,
             "degradation": worse,

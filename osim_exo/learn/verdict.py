@@ -52,24 +52,11 @@ def _arm(rows: Sequence[Row], arm: str) -> dict[str, Any]:
     }
 
 
-def _values(rows: Sequence[Row], arm: str, name: str) -> tuple[float, float, float] | None:
-    """Sums of a metric for zero torque, the teacher and an arm, over cases where all three walk."""
-    found = {
-        which: {row["case"]: row[name] for row in by_arm(rows, "trained", which)}
-        for which in ("zero_torque", "teacher", arm)
-    }
-    common = [
-        case
-        for case, value in found["zero_torque"].items()
-        if all(found[which].get(case) is not None for which in found) and value is not None
-    ]
-    if not common:
-        return None
-    zero, teacher, own = (
-        float(sum(found[which][case] for case in common))
-        for which in ("zero_torque", "teacher", arm)
-    )
-    return zero, teacher, own
+def _sums(rows: Sequence[Row], arms: Sequence[str], name: str) -> list[float] | None:
+    """Sums of a metric for each arm, over the trained cases in which all of them walk; or None."""
+    found = [{row["case"]: row[name] for row in by_arm(rows, "trained", arm)} for arm in arms]
+    common = [case for case in found[0] if all(values.get(case) is not None for values in found)]
+    return [float(sum(values[case] for case in common)) for values in found] if common else None
 
 
 def benefit(rows: Sequence[Row], arm: str, name: str) -> float | None:
@@ -77,10 +64,10 @@ def benefit(rows: Sequence[Row], arm: str, name: str) -> float | None:
 
     None where nobody walked, or the teacher itself saves less than `LEAST_BENEFIT`.
     """
-    values = _values(rows, arm, name)
-    if values is None:
+    sums = _sums(rows, ("zero_torque", "teacher", arm), name)
+    if sums is None:
         return None
-    zero, teacher, own = values
+    zero, teacher, own = sums
     if zero - teacher < LEAST_BENEFIT * abs(zero):
         return None
     return (zero - own) / (zero - teacher)
@@ -88,12 +75,26 @@ def benefit(rows: Sequence[Row], arm: str, name: str) -> float | None:
 
 def saved(rows: Sequence[Row], arm: str, name: str) -> float | None:
     """Percent that an arm saves in a metric against zero torque, all trained cases together."""
-    values = _values(rows, arm, name)
-    return None if values is None else 100.0 * (values[0] - values[2]) / values[0]
+    sums = _sums(rows, ("zero_torque", arm), name)
+    return None if sums is None else 100.0 * (sums[0] - sums[1]) / sums[0]
 
 
-def accepted(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, bool | None]:
+def beats(rows: Sequence[Row], rival: str) -> bool | None:
+    """Whether the student saves more than a rival, in all metrics in which the teacher does.
+
+    None where the teacher saves no more than the rival in any of them.
+    """
+    found = []
+    for name in METRICS:
+        sums = _sums(rows, ("teacher", "student", rival), name)
+        if sums is not None and sums[0] < sums[2]:
+            found.append(sums[1] < sums[2])
+    return all(found) if found else None
+
+
+def accepted(rows: Sequence[Row]) -> dict[str, bool | None]:
     """Each thing that is asked of a student, and whether it holds; None where it is undefined."""
+    summary = summarise(rows)
     own = summary["student"]
     shares = own["share_of_benefit"]
     found: dict[str, bool | None] = {
@@ -107,12 +108,7 @@ def accepted(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, bool | None]
         found[f"{SHARE:.0%} of the teacher's benefit in {name}"] = _at_least(share, SHARE)
     for rival in ("playback", "delayed_output_feedback", "zero_torque"):
         found[f"nearer to the teacher than {rival}"] = _nearer(own, summary[rival])
-        better = [
-            None if share is None or other is None else share > other
-            for share, other in zip(shares.values(), summary[rival]["share_of_benefit"].values())
-        ]
-        known = [each for each in better if each is not None]
-        found[f"more benefit than {rival}"] = all(known) if known else None
+        found[f"more benefit than {rival}"] = beats(rows, rival)
     found["no more falls than the teacher"] = (
         own["falls"]["trained"] <= summary["teacher"]["falls"]["trained"]
     )

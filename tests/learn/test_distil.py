@@ -25,7 +25,7 @@ from osim_exo.learn.judge import body_mass, judge  # noqa: E402
 from osim_exo.learn.rivals import TaughtWalk, averaged_profile, tuned_feedback  # noqa: E402
 from osim_exo.learn.students import StudentConfig  # noqa: E402
 from osim_exo.learn.tasks import Commands, TaskConfig, make  # noqa: E402
-from osim_exo.learn.verdict import accepted, benefit, summarise  # noqa: E402
+from osim_exo.learn.verdict import accepted, beats, benefit, summarise  # noqa: E402
 from osim_exo.learn.walkers import TrainedWalker, library, shipped_walker  # noqa: E402
 from osim_exo.policy import Policy  # noqa: E402
 from osim_exo.sensors import SensorErrors  # noqa: E402
@@ -329,6 +329,17 @@ def test_where_the_teacher_saves_nothing_there_is_no_share():
     assert benefit(rows, "student", "mean_activation") is None
 
 
+def test_a_rival_that_saves_more_than_the_teacher_is_not_the_students_to_beat():
+    def rows(rival):
+        arms = {"teacher": 8.0, "student": 8.2, "zero_torque": 10.0, "playback": rival}
+        return [row(arm, value=value) for arm, value in arms.items()]
+
+    assert beats(rows(9.0), "playback") is True
+    assert beats(rows(8.1), "playback") is False
+    assert beats(rows(7.0), "playback") is None
+    assert beats(rows(9.0), "delayed_output_feedback") is None
+
+
 def test_the_verdict_names_what_fails():
     def rows(r, rmse, value, falls=0):
         return [
@@ -339,9 +350,9 @@ def test_the_verdict_names_what_fails():
             row("zero_torque", rmse=0.09, value=10.0),
         ]
 
-    good = accepted(summarise(rows(0.95, 0.02, 8.1)))
+    good = accepted(rows(0.95, 0.02, 8.1))
     assert all(good.values())
-    bad = accepted(summarise(rows(0.75, 0.055, 9.2, falls=1)))
+    bad = accepted(rows(0.75, 0.055, 9.2, falls=1))
     assert not any(bad[name] for name in list(bad)[:6])
     assert bad["nearer to the teacher than playback"] is False
     assert bad["more benefit than playback"] is False
