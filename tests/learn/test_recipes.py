@@ -1,7 +1,5 @@
 """The measured recipe as stages."""
 
-from pathlib import Path
-
 import pytest
 
 from osim_exo.learn.chain import Chain
@@ -13,15 +11,13 @@ from osim_exo.models import ModelConfig
 @pytest.mark.parametrize(
     "commands", [Commands(), Commands(speed=(0.8, 1.6), slope_deg=(-7.0, 7.0), change_every=(3, 6))]
 )
-def test_the_human_learns_to_walk_then_goes_on_from_there_at_the_last_effort(commands):
-    chain = Chain(stages=human_stages(ModelConfig(), commands), seed=3)
-    walk, economise = chain.stages
-    assert chain.names == ("walk", "economise")
-    assert walk.task.commands == economise.task.commands == commands
-    assert economise.learn.start_from == (Path("walk"),)
-    assert walk.task.walk.effort > economise.task.walk.effort
-    assert walk.task.kind == "walk" and walk.task.reference is None
-    assert economise.task.walk.final_effort is None
+def test_a_human_learns_from_nothing_without_reference_pushed_and_also_from_standing(commands):
+    (stage,) = Chain(stages=human_stages(ModelConfig(), commands), seed=3).stages
+    task = stage.task
+    assert task.commands == commands and task.condition == "no_exo"
+    assert task.kind == "walk" and task.reference is None and not stage.learn.start_from
+    assert task.starts.standing_share > 0.0 and task.randomisation.push_every is not None
+    assert task.walk.final_effort is not None and task.walk.final_effort < task.walk.effort
 
 
 def test_ranges_of_speed_or_slope_get_more_steps_than_one_command():
