@@ -79,7 +79,8 @@ def test_levels_that_no_body_has_are_refused(fields, word):
 @pytest.mark.slow
 def test_an_impaired_walker_is_trained_walked_and_compared(tmp_path):
     sweep = IMPAIRED.changed(
-        levels=(0.95,), devices={"ankle": AnkleExo()}, seeds=1, n_env=128, walks=SHORT,
+        levels=(0.95,), devices={"ankle": AnkleExo()}, seeds=1, n_env=128,
+        walks=SHORT.changed(physics="opensim"),
         adapt_steps=4096, worn_steps=2048, exo_steps=2048, both_steps=2048,
     )  # fmt: skip
     result = run_sweep(sweep, tmp_path, jobs=1)

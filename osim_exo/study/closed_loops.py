@@ -13,6 +13,7 @@ from osim_exo.errors import SimulationError
 from osim_exo.files import claim_output
 from osim_exo.learn.chain import Chain
 from osim_exo.learn.evaluate import Evaluation
+from osim_exo.learn.tasks.config import WalkReward
 from osim_exo.names import Condition
 from osim_exo.progress import SILENT, Progress
 from osim_exo.provenance import config_hash
@@ -45,6 +46,11 @@ class Walks(Config):
             accuracy=self.accuracy,
             workers=1,
         )
+
+
+def economical(reward: WalkReward) -> WalkReward:
+    """The same reward with the effort's last weight from the start, so that arms pay alike."""
+    return reward.changed(effort=reward.final_effort or reward.effort, final_effort=None)
 
 
 def trained(chain: Chain, folder: Path, cell: str, progress: Progress) -> Path:

@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 from osim_exo.errors import InputError
 from osim_exo.learn.chain import Chain, Stage
 from osim_exo.learn.config import LearnConfig
-from osim_exo.learn.recipes import economical
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import HipExo, JointExo
 from osim_exo.names import Condition
@@ -23,6 +22,7 @@ from osim_exo.study.closed_loops import (
     arm_loops,
     change,
     claim,
+    economical,
     mean,
     row_of,
     trained,

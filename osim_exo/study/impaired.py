@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 from osim_exo.errors import InputError
 from osim_exo.learn.chain import Chain, Stage
 from osim_exo.learn.config import LearnConfig
-from osim_exo.learn.recipes import economical
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import AnkleExo, HipExo, JointExo, ModelConfig
 from osim_exo.names import CONDITIONS, Condition
@@ -24,6 +23,7 @@ from osim_exo.study.closed_loops import (
     change,
     claim,
     compare,
+    economical,
     mean,
     row_of,
     trained,
@@ -215,7 +215,7 @@ class ImpairedSweep(Sweep):
         return folder / f"{device}_{100 * level:g}_percent"
 
     def present(self, folder: Path, rows: Sequence[Row]) -> dict[str, Any]:
-        """A report per device and level, figures over levels; changes as findings."""
+        """Figures over levels; for walks in OpenSim a report per device and level."""
         from osim_exo.analysis.sweep_figures import level_figure, save
 
         done = {(r["device"], r["level_percent"], r["seed"]) for r in rows}
@@ -236,9 +236,10 @@ class ImpairedSweep(Sweep):
                     if (d, x) == (device, level) and (d, 100 * x, seed) in done
                     for loop in self._loops(cell, folder)
                 ]
-                if loops:
+                if loops and self.walks.physics == "opensim":
                     group = self._group(folder, device, level)
                     compare(loops, group, self._record(device, level), ENOUGH_STRIDES)
+                if loops:
                     findings |= _changes(own, device, level)
         return findings
 
