@@ -84,6 +84,7 @@ def test_the_stages_are_those_of_the_protocol():
     made = {stage.name: stage for stage in stages(small())}
     assert made["exo"].task.learner == "exo"
     assert made["exo"].task.human_policy == Path("worn/policy/human")
+    assert made["exo"].learn.start_from == (Path("worn"),)
     assert made["assisted"].task.learner == "both"
     assert made["assisted"].learn.start_from == (Path("exo"), Path("worn"))
     assert made["zero_torque"].learn.start_from == (Path("worn"),)
