@@ -47,7 +47,7 @@ def test_pushes_and_endurance_are_told_on_demand(tmp_path, monkeypatch, capsys):
 
 def test_a_fall_is_counted_and_a_walk_without_strides_fails(capsys):
     words = ["evaluate", WALKER, "--physics", "compiled", "--duration", "2", "--standing"]
-    assert main([*words, "--speed", "2.2", "--quiet"]) == 1
+    assert main([*words, "--speed", "2.2", "--slope", "10", "--quiet"]) == 1
     assert "2 of 2 walks fell" in capsys.readouterr().out
 
 
