@@ -49,10 +49,10 @@ PARAMETERS: dict[str, Parameter] = {
     PUSH: Parameter(
         "push, change of forward speed",
         "m/s",
-        (-0.8, -0.6, -0.5, -0.4, -0.2, 0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
+        (-1.2, -1.0, -0.8, -0.5, -0.3, 0.0, 0.3, 0.5, 0.8, 1.0, 1.2),
     ),
-    "body_mass": Parameter("body mass", "1", (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)),
-    "strength": Parameter("muscle strength", "1", (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2)),
+    "body_mass": Parameter("body mass", "1", (0.6, 0.8, 1.0, 1.1, 1.2, 1.4, 1.6)),
+    "strength": Parameter("muscle strength", "1", (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2)),
     "contact_stiffness": Parameter("contact stiffness", "1", (0.2, 0.33, 0.5, 1.0, 2.0, 3.0, 5.0)),
     "contact_friction": Parameter("contact friction", "1", (0.2, 0.33, 0.5, 0.75, 1.0, 1.5)),
     "exo_mass": Parameter("device's mass", "kg", (0.0, 1.5, 3.0, 4.5, 6.0, 8.0), True),

@@ -19,7 +19,7 @@ def walker():
 
 def test_nobody_falls_without_a_change_and_everybody_after_a_shove(walker):
     calm = falls(walker.task, walker.policies, "push", 0.0, SHORT)
-    shoved = falls(walker.task, walker.policies, "push", -1.5, SHORT)
+    shoved = falls(walker.task, walker.policies, "push", -3.0, SHORT)
     assert (calm.falls, shoved.falls) == (0, 24)
     assert calm.share.high == pytest.approx(0.138, abs=2e-3)  # 1.96^2 / (24 + 1.96^2)
 
