@@ -97,7 +97,7 @@ class DeviceRealismSweep(TrainedSweep):
         """
         place, chain = next((p, c) for p, c in self.chains().items() if c.seed == seed)
         task = real_up_to(chain.task(place, EXO), level)
-        learn = chain.stages[chain.names.index(EXO)].learn
+        learn = chain.learn(place, EXO)
         learn = learn.changed(steps=self.steps or learn.steps)
         return Chain(stages=(Stage(name=EXO, task=task, learn=learn),), seed=seed)
 

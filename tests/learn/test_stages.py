@@ -172,7 +172,12 @@ def test_packed_chains_hold_what_evaluation_needs_and_no_more(trained, tmp_path)
     (folder,) = trained_chains(packed)
     for stage in ("worn", "exo", "assisted", "zero_torque", "no_exo"):
         assert load_stage(folder, stage).policies
-    assert not list(packed.rglob("checkpoint.npz"))
+    (kept,) = packed.rglob("checkpoint.npz")
+    assert kept.parent.name == "02_worn"
+    again = learn(start_from=(kept.parent,))
+    helped = load_stage(folder, "exo").task
+    run = module.train(module.TrainConfig(task=helped, learn=again), tmp_path / "again")
+    assert run.status == "finished"
     assert sum(p.stat().st_size for p in packed.rglob("*") if p.is_file()) < 2e6
     with pytest.raises(InputError, match="exists"):
         pack(trained.folder, packed)
