@@ -1,6 +1,6 @@
 """From controller to device: protocol, safety, runtime, black box, virtual exo and firmware.
 
-Imports only the ground floor and the controllers of `osim_exo.control`, so that a small board with
+Imports only the ground floor, `osim_exo.control` and `osim_exo.policy`, so that a small board with
 ``pip install "osim_exo[deploy]"`` runs it. Research software; see docs/safety.md.
 
 ==================  ============================================================================
@@ -15,6 +15,11 @@ timing, runtime     deadlines and the loop; any `osim_exo.control.Controller` ru
 log, replay, score  the black box, the same run again, agreement with a simulated walk
 device_core         the device's side, twin of the C99 firmware in ``firmware/``
 virtual_exo, ...    a whole device, its walkers, disturbances and ports
+policy_controller   a policy bundle, known by its hash; `novelty`: input unlike that of training
+export, c_source    a bundle as C99, ONNX or, by stride_profile and openexo, as torque profiles
+host_c, emulator    the exported policy and the firmware compiled here, or on an emulated Cortex-M
+can_codec, ...      drives on a CAN bus behind the same seam as a serial port
+score_page          the agreement with the simulation as a page
 ==================  ============================================================================
 
 A controller that the settings do not name is handed to `runtime.Runtime` as `controller`; a replay

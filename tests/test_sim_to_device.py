@@ -6,13 +6,13 @@ pytest.importorskip("llvmlite", reason="the extra sim is not installed")
 pytest.importorskip("cobs", reason="the extra deploy is not installed")
 pytest.importorskip("onnxruntime", reason="the extra deploy is not installed")
 
-from osim_exo.deploy.host_c import host_compiler  # noqa: E402
-from osim_exo.deploy.log import read_log  # noqa: E402
-from osim_exo.deploy.replay import replay  # noqa: E402
-from osim_exo.errors import InputError, SimulationError  # noqa: E402
-from osim_exo.files import read_json  # noqa: E402
-from osim_exo.study import load, run_sweep  # noqa: E402
-from osim_exo.study.sim_to_device import DeviceSweep  # noqa: E402
+from osim_exo.deploy.host_c import host_compiler
+from osim_exo.deploy.log import read_log
+from osim_exo.deploy.replay import replay
+from osim_exo.errors import InputError, SimulationError
+from osim_exo.files import read_json
+from osim_exo.study import load, run_sweep
+from osim_exo.study.sim_to_device import DeviceSweep
 
 WALKER = "gait2d_walk_1.25_mps"
 

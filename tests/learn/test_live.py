@@ -5,12 +5,12 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="the extra sim is not installed")
 
-from osim_exo.deploy.device_core import FirmwareSettings  # noqa: E402
-from osim_exo.deploy.virtual_exo import VirtualExo, VirtualSettings  # noqa: E402
-from osim_exo.deploy.walkers import LiveWalker as Wearer  # noqa: E402
-from osim_exo.errors import InputError  # noqa: E402
-from osim_exo.learn.live import LiveWalker  # noqa: E402
-from osim_exo.learn.walkers import TrainedWalker, shipped_walker  # noqa: E402
+from osim_exo.deploy.device_core import FirmwareSettings
+from osim_exo.deploy.virtual_exo import VirtualExo, VirtualSettings
+from osim_exo.deploy.walkers import LiveWalker as Wearer
+from osim_exo.errors import InputError
+from osim_exo.learn.live import LiveWalker
+from osim_exo.learn.walkers import TrainedWalker, shipped_walker
 
 NAME = "gait2d_walk_1.25_mps"
 
