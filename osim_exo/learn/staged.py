@@ -34,6 +34,10 @@ FINE_DIVERGENCE = 0.008
 the usual one. Measured on co-adaptation: reward per step 0.759 in place of 0.753 after 300 000
 steps (one seed)."""
 
+STANDING_SHARE, DURATION = 0.1, 10.0
+"""Of episodes that begin standing, at most, and s, at least: in the stages after the human's own,
+which are about walking, not about its start."""
+
 POLL_S = 2.0
 """Time between two looks at what other processes have trained."""
 
@@ -123,8 +127,17 @@ def _stage(
     start_from: tuple[Path, ...],
     **task: Any,
 ) -> Stage:
-    """A stage as the human's last one, with another condition."""
+    """A stage as the human's last one, with another condition, for a walker that walks.
+
+    Effort has its last weight from the start, and most episodes are long and begin within a stride.
+    """
     before = config.walker.task
+    reward, starts, ends = before.walk, before.starts, before.ends
+    if reward.final_effort is not None:
+        task["walk"] = reward.changed(effort=reward.final_effort, final_effort=None)
+    share = min(starts.standing_share, STANDING_SHARE)
+    task["starts"] = starts.changed(standing_share=share)
+    task["ends"] = ends.changed(duration=max(ends.duration, DURATION))
     if condition != "no_exo":
         task["model"] = before.model.changed(exo=config.device)
     if condition == "assisted":

@@ -96,6 +96,20 @@ def test_the_stages_are_those_of_the_protocol():
     assert made["zero_torque"].task.model == made["assisted"].task.model
 
 
+def test_effort_does_not_begin_anew_in_later_stages():
+    task = TaskConfig(
+        walk={"effort": -5.0, "final_effort": -15.0},
+        starts={"standing_share": 0.5},
+        ends={"duration": 4.0},
+    )
+    config = StagedConfig(human=(Stage(name="walk", task=task, learn=learn()),))
+    first, *later = stages(config)
+    assert first.task == task
+    for stage in later:
+        assert (stage.task.walk.effort, stage.task.walk.final_effort) == (-15.0, None)
+        assert (stage.task.starts.standing_share, stage.task.ends.duration) == (0.1, 10.0)
+
+
 def test_every_stage_is_an_ordinary_run(trained):
     assert set(trained.seconds) == set(trained.chain.names)
     for number, name in enumerate(trained.chain.names, 1):
