@@ -11,7 +11,7 @@ import numpy.typing as npt
 from osim_exo.control import (
     DelayedOutputFeedback,
     FeedbackSettings,
-    PeakFlexionPhase,
+    PhaseSettings,
     Signals,
     TorqueTable,
 )
@@ -96,7 +96,10 @@ def _run(controller: DelayedOutputFeedback, time: Array, angle: Array) -> Array:
 
 
 def averaged_profile(walks: Sequence[TaughtWalk]) -> TorqueTable:
-    """The teacher's mean torque over the gait phase that a device estimates from the hip angle.
+    """The teacher's mean torque over the gait phase that hip angles give.
+
+    In steady walking this is the phase of `osim_exo.control.PeakFlexionPhase`, which a device
+    estimates; here it is known from the first to the last sample.
 
     Raises
     ------
@@ -104,9 +107,14 @@ def averaged_profile(walks: Sequence[TaughtWalk]) -> TorqueTable:
         The walks hold too few strides for a phase.
     """
     time, angle, torque = stacked(walks)
-    estimator, n_walk = PeakFlexionPhase(), angle.shape[1]
-    estimator.reset(n_walk)
-    phase = np.stack([estimator.update(np.full(n_walk, t), q) for t, q in zip(time, angle)])
+    settings = PhaseSettings()
+    phase = np.stack(
+        [
+            np.stack([_phase(time, walk[:, side], settings) for side in (0, 1)], axis=1)
+            for walk in angle.swapaxes(0, 1)
+        ],
+        axis=1,
+    )
     sides = []
     for side in (0, 1):
         at, wanted = phase[:, :, side].ravel(), torque[:, :, side].ravel()
@@ -125,3 +133,30 @@ def averaged_profile(walks: Sequence[TaughtWalk]) -> TorqueTable:
     phases = tuple(float(k) / N_BIN for k in range(N_BIN))
     right, left = (tuple(float(v) for v in side) for side in sides)
     return TorqueTable(phase=phases, right=right, left=left)
+
+
+def _phase(time: Array, angle: Array, settings: PhaseSettings) -> Array:
+    """Phase of a walk from its peaks of hip flexion, (n_time,) array; NaN with less than two."""
+    peaks = _peaks(angle, settings)
+    if len(peaks) < 2:
+        return np.full_like(time, np.nan)
+    when = time[peaks]
+    first, last = when[1] - when[0], when[-1] - when[-2]
+    stride = np.interp(time, when, np.arange(len(when)))
+    stride += np.minimum(time - when[0], 0.0) / first + np.maximum(time - when[-1], 0.0) / last
+    return np.asarray(np.mod(settings.peak_flexion_percent / 100.0 + stride, 1.0))
+
+
+def _peaks(angle: Array, settings: PhaseSettings) -> list[int]:
+    """Samples of the maxima that the device's estimator would confirm."""
+    found: list[int] = []
+    low, high, place = np.inf, -np.inf, 0
+    for k, value in enumerate(angle):
+        if value > high:
+            high, place = value, k
+        risen = high - low > settings.min_flexion_range
+        if risen and value < high - settings.peak_drop:
+            found.append(place)
+        if (risen and value < high - settings.peak_drop) or value < low:
+            low, high, place = value, value, k
+    return found

@@ -13,6 +13,7 @@ from osim_exo.control import (  # noqa: E402
     FeedbackSettings,
     LearnedController,
     PeakFlexionPhase,
+    Playback,
     Signals,
 )
 from osim_exo.errors import DataError, InputError  # noqa: E402
@@ -248,17 +249,38 @@ def test_feedback_is_tuned_back_to_the_feedback_that_made_the_torque():
     assert found.filter_time_constant == pytest.approx(0.1)
 
 
-def test_a_profile_is_the_mean_torque_over_the_devices_phase():
+def test_a_profile_is_the_mean_torque_over_the_phase_from_hip_flexion():
     def torque(time, angle, at):
-        estimator = PeakFlexionPhase()
-        rows = [estimator.update(np.array([t]), q[None])[0] for t, q in zip(time, angle)]
-        return 5.0 * np.sin(2 * np.pi * np.nan_to_num(np.array(rows)))
+        turn = 2 * np.pi * 0.87 + at
+        return 5.0 * np.sin(np.stack([turn, turn - np.pi], axis=1))
 
-    profile = averaged_profile(sine_walks(torque))
     phase = np.linspace(0.02, 0.98, 25)
-    np.testing.assert_allclose(
-        profile.torque(np.stack([phase, phase], 1))[:, 0], 5 * np.sin(2 * np.pi * phase), atol=0.25
+    expected = 5.0 * np.sin(2 * np.pi * phase)
+    for n in (800, 250):
+        walks = [TaughtWalk(w.time[:n], w.hip_angle[:n], w.torque[:n]) for w in sine_walks(torque)]
+        found = averaged_profile(walks).torque(np.stack([phase, phase], 1))
+        np.testing.assert_allclose(found[:, 0], expected, atol=0.3)
+        np.testing.assert_allclose(found[:, 1], expected, atol=0.3)
+
+
+def test_the_phase_of_a_profile_is_the_one_that_a_device_estimates():
+    walk = sine_walks(lambda time, angle, at: angle)[0]
+    device = PeakFlexionPhase()
+    live = np.array(
+        [device.update(np.array([t]), q[None])[0] for t, q in zip(walk.time, walk.hip_angle)]
     )
+    played = Playback(averaged_profile([walk]))
+    known = np.isfinite(live).all(axis=1)
+    assert known.sum() > 400
+    torque = played.profile.torque(live[known])
+    np.testing.assert_allclose(torque, walk.hip_angle[known], atol=0.03)
+
+
+def test_walks_without_strides_have_no_profile():
+    time = 0.01 * np.arange(300)
+    still = np.zeros((300, 2))
+    with pytest.raises(DataError, match="too few for a profile"):
+        averaged_profile([TaughtWalk(time, still, still)])
 
 
 def test_without_a_walk_nothing_can_be_tuned():
