@@ -7,11 +7,11 @@ takes, not how long: no caches, flash or cycles are modelled.
 
 from __future__ import annotations
 
-import select
+import queue
 import shutil
 import struct
 import subprocess
-import time
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -148,7 +148,9 @@ class EmulatedDevice:
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0
         )
-        self._rest, self._heard, self._out = b"", b"", b""
+        self._heard, self._out = b"", b""
+        self._frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
         self._state = DeviceState.IDLE
         words = [value & 0xFFFFFFFF for value in self.settings.model_dump().values()]
         try:
@@ -198,9 +200,8 @@ class EmulatedDevice:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _ask(self, kind: int, body: bytes) -> bytes:
         """One request and its answer, without the kind."""
@@ -216,18 +217,31 @@ class EmulatedDevice:
             raise EmulatorError(f"The emulated firmware answers with {content!r}.")
         return content[1:]
 
+    def _listen(self) -> None:
+        """Take in frames as they come; a thread, since not every system can wait for a pipe."""
+        stream, rest = self._process.stdout, b""
+        while stream is not None:
+            try:
+                data = stream.read(4096)
+            except (OSError, ValueError):
+                data = b""
+            if not data:
+                # An empty frame says that the emulator has ended.
+                self._frames.put(b"")
+                return
+            *frames, rest = (rest + data).split(b"\0")
+            for piece in frames:
+                self._frames.put(piece)
+
     def _next(self) -> bytes:
         """The next frame, without its zero."""
-        stream, until = self._process.stdout, time.monotonic() + PATIENCE
-        while b"\0" not in self._rest:
-            left = until - time.monotonic()
-            if stream is None or left <= 0.0 or self._process.poll() is not None:
-                raise EmulatorError(
-                    f"The emulated firmware did not answer within {PATIENCE:g} s. Is "
-                    f"{EMULATOR} able to run {' and '.join(BOARDS.values())}?"
-                )
-            ready, _, _ = select.select([stream], [], [], left)
-            if ready:
-                self._rest += stream.read(4096) or b""
-        piece, _, self._rest = self._rest.partition(b"\0")
+        try:
+            piece = self._frames.get(timeout=PATIENCE)
+        except queue.Empty:
+            piece = b""
+        if not piece:
+            raise EmulatorError(
+                f"The emulated firmware did not answer within {PATIENCE:g} s, or the emulator "
+                f"ended. Is {EMULATOR} able to run {' and '.join(BOARDS.values())}?"
+            )
         return piece

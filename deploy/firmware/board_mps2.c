@@ -1,11 +1,11 @@
-/* The firmware on an emulated board (mps2-an386, mps2-an500): sensors, drives and the host's line all
- * come through one serial port, in lock step with whoever plays the world around the device.
+/* The firmware on an emulated board (mps2-an386, mps2-an500): sensors, drives and the host's line
+ * all come through one serial port, in lock step with whoever plays the world around the device.
  *
  * A request is a frame as on the host's line (COBS, CRC-32, zero byte); its first byte is its kind:
  *   1 BEGIN  settings (12 * 4 bytes), body mass (float) -> result of the self-test, CRC
  *   2 TICK   time (8 bytes), measurement, bytes from the host -> state, torques, bytes for the host
  *   3 SAMPLE time, measurement                          -> bytes for the host
- *   4 RUN    how often (4 bytes)                        -> ticks of the timer that so many runs took
+ *   4 RUN    how often (4 bytes)                        -> timer ticks that so many runs took
  */
 #include "exo_policy_data.h"
 
@@ -63,8 +63,9 @@ static uint32_t next_request(void)
         }
         const int32_t size = length < ROOM ? exo_cobs_decode(encoded, length, request) : -1;
         length = 0;
-        if (size > 4 && exo_get_u32(request + size - 4) == exo_crc32(request, (uint32_t)size - 4u)) {
-            return (uint32_t)size - 4u;
+        const uint32_t content = size > 4 ? (uint32_t)size - 4u : 0u;
+        if (content > 0u && exo_get_u32(request + content) == exo_crc32(request, content)) {
+            return content;
         }
     }
 }

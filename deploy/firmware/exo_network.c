@@ -47,7 +47,8 @@ static float product(const float *a, const float *b, uint32_t n)
     return (first + second) + (third + fourth);
 }
 
-static void dense(const struct exo_layer *layer, const float *constants, const float *in, float *out)
+static void dense(const struct exo_layer *layer, const float *constants, const float *in,
+                  float *out)
 {
     const float *weight = constants + layer->weight, *bias = constants + layer->bias;
     for (uint32_t t = 0; t < layer->n_time; t++) {
@@ -60,7 +61,8 @@ static void dense(const struct exo_layer *layer, const float *constants, const f
 }
 
 /* Runs over the rows from a zero state; `out` holds the last state, then room for the next. */
-static void recur(const struct exo_layer *layer, const float *constants, const float *in, float *out)
+static void recur(const struct exo_layer *layer, const float *constants, const float *in,
+                  float *out)
 {
     const uint32_t n = layer->n_out, n_in = layer->n_in;
     const float *from_in = constants + layer->weight, *from_state = from_in + 3u * n * n_in;

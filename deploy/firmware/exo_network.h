@@ -1,4 +1,4 @@
-/* A small network on static buffers: linear layers, convolutions over blocks, a gated recurrent unit.
+/* A small network on static buffers: linear layers, convolutions over blocks, a recurrent unit.
  *
  * The constants come from osim-exo export. No allocation, no recursion, single precision, no memory
  * from one run to the next. Windows lie oldest sample first, all numbers of a sample side by side.
