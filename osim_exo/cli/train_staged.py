@@ -37,6 +37,7 @@ def run(command: Train, progress: Progress) -> int:
 
     if command.resume:
         found = read_chains(command.out)
+        results: tuple[ChainResult, ...]
         if command.out in found:
             results = (run_chain(found[command.out], command.out, progress=progress),)
         else:

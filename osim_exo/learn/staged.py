@@ -211,7 +211,8 @@ def _one_thread_each() -> AbstractContextManager[Any]:
     backend, _ = get_active_backend()
     if not backend.supports_inner_max_num_threads:
         return nullcontext()
-    return parallel_config(backend="loky", inner_max_num_threads=1)
+    one: AbstractContextManager[Any] = parallel_config(backend="loky", inner_max_num_threads=1)
+    return one
 
 
 def _tell(step: Step, chains: Sequence[Chain], folders: Sequence[Path]) -> None:

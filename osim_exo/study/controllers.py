@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from osim_exo.control import TorqueTable
-from osim_exo.errors import DataError
+from osim_exo.errors import DataError, InputError
 from osim_exo.files import read_json, write_json
 from osim_exo.learn.chain import EXO, WORN
 from osim_exo.learn.walkers import load_stage
@@ -121,6 +121,8 @@ class ControllerSweep(TrainedSweep):
 
         place, chain = next(iter(self.chains().items()))
         model = chain.task(place, WORN).model
+        if model.exo is None:
+            raise InputError(f"The worn human of the chain in '{place}' wears no device.")
         config = StudyConfig(
             name="playback", model=model.name, speeds=(self.speed,), slopes_deg=(self.slope_deg,),
             exo=model.exo,

@@ -120,7 +120,7 @@ def real_up_to(task: TaskConfig, level: str) -> TaskConfig:
     if device is None:
         raise InputError("The task's model wears no device, so none can be made more real.")
     own, limits = device.limits, dict(IDEAL)
-    reached = LEVELS[: [*LEVELS].index(level) + 1]
+    reached = LEVELS[: list[str](LEVELS).index(level) + 1]
     for name in reached:
         limits |= {field: getattr(own, field) for field in ADDS.get(name, ())}
     real = DeviceLimits(max_torque=own.max_torque, **limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -46,7 +46,9 @@ class LearnedArm(Config):
             )
         return self
 
-    def evaluation(self, speed: float, slope_deg: float, physics: str = "opensim") -> Evaluation:
+    def evaluation(
+        self, speed: float, slope_deg: float, physics: Literal["opensim", "compiled"] = "opensim"
+    ) -> Evaluation:
         """The walks at a speed (m/s) and slope (degrees)."""
         return Evaluation(
             physics=physics,

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -203,8 +203,15 @@ def _walk(loop: Loop) -> Walked:
     if loop.drive is not None:
         policies.pop("exo", None)
     driven = None if loop.drive is None else loop.drive.controller()
-    own = {"name": loop.name, "seed": loop.seed}
-    return evaluate(walker.task, None, loop.settings, policies, controller=driven, **own)
+    return evaluate(
+        walker.task,
+        None,
+        loop.settings,
+        policies,
+        name=loop.name,
+        controller=driven,
+        seed=loop.seed,
+    )
 
 
 def _keep(loop: Loop, walked: Walked, wanted: str, where: Path) -> None:
@@ -299,11 +306,11 @@ def read_unit(folder: Path, loop: Loop) -> Measured:
         curves = {n: np.array(c, dtype=float) for n, c in content["curves"].items()}
         unit = Unit(str(content["subject"]), int(content["seed"]), metrics, curves)
         missing: Missing = {(what, reason): [loop.name] for what, reason in content["missing"]}
-        counts = [int(content[key]) for key in ("walks", "falls", "strides")]
-        found: tuple[Any, ...] = (unit, str(content["model"]), *counts, float(content["seconds"]))
+        walks, falls, strides = (int(content[key]) for key in ("walks", "falls", "strides"))
+        model, seconds = str(content["model"]), float(content["seconds"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"'{where / UNIT}' lacks or garbles {error}. Remove '{where}' and run again."
         ) from error
     trial = read_trial(where) if (where / "trial.json").is_file() else None
-    return Measured(*found, missing, trial)
+    return Measured(unit, model, walks, falls, strides, seconds, missing, trial)

@@ -97,7 +97,8 @@ class SideBySide:
 
     def _part(self, k: int, given: dict[str, Any]) -> Signals:
         own = slice(k * self._each, (k + 1) * self._each)
-        return Signals(**{n: None if v is None else v[own] for n, v in given.items()})
+        part: dict[str, Any] = {n: None if v is None else v[own] for n, v in given.items()}
+        return Signals(**part)
 
 
 def costs(
@@ -121,7 +122,8 @@ def costs(
     try:
         physics.set_parameters(slope_deg=slope_deg)
         together = SideBySide([drive.controller() for drive in drives], tuning.starts)
-        return _spent(task, physics, walker, together, tuning).reshape(-1, tuning.starts).mean(1)
+        spent = _spent(task, physics, walker, together, tuning)
+        return np.asarray(spent.reshape(-1, tuning.starts).mean(axis=1))
     finally:
         physics.close()
 
