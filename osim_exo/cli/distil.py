@@ -165,7 +165,8 @@ class Distil(Command):
         lines = []
         for arm, facts in content["summary"].items():
             share = facts["share_of_benefit"].values()
-            falls = [f"{facts['falls'][k]}/{facts['walks'][k]}" for k in facts["falls"]]
+            walks = facts["walks"]
+            falls = [f"{facts['falls'][k]}/{walks[k]}" if walks[k] else "–" for k in walks]
             cells = (facts["r_mean"], facts["r_worst"], facts["rmse_mean_nm_per_kg"])
             lines.append((arm, *map(_number, cells), *map(_percent, share), *falls))
         heads = ("arm", "r", "worst r", "RMSE Nm/kg", "activation", "joint power", "metabolic rate")
