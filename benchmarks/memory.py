@@ -19,7 +19,10 @@ from osim_exo.learn.train import Training, make_env
 Array = npt.NDArray[np.float64]
 
 SETTLED = 0.25
-"""Share of the iterations at the start that does not count: buffers are made then."""
+"""Share of the looks at the start that does not count: buffers are made then."""
+
+LOOK_EVERY = 8
+"""Iterations between two looks at the memory."""
 
 
 def run(json_path: str | Path | None = None, quick: bool = False) -> dict[str, Any]:
@@ -55,7 +58,7 @@ def run(json_path: str | Path | None = None, quick: bool = False) -> dict[str, A
 
 
 def memory_of_training(steps: int, n_env: int = 512) -> tuple[Array, Array]:
-    """Control steps and resident memory (MB) after every iteration of the walking task.
+    """Control steps and resident memory (MB) now and then during the walking task.
 
     Raises
     ------
@@ -72,10 +75,11 @@ def memory_of_training(steps: int, n_env: int = 512) -> tuple[Array, Array]:
     try:
         training = Training(learn, env)
         training.begin()
-        for _ in range(learn.iterations):
+        for number in range(learn.iterations):
             training.iterate()
-            gc.collect()
-            found.append((training.steps, own.memory_info().rss / 1e6))
+            if number % LOOK_EVERY == 0:
+                gc.collect()
+                found.append((training.steps, own.memory_info().rss / 1e6))
     finally:
         env.close()
     counted, resident = np.array(found).T

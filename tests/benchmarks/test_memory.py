@@ -17,6 +17,6 @@ def test_growth_is_the_slope_after_the_start():
 
 @pytest.mark.slow
 def test_training_does_not_grow():
-    steps, resident = memory_of_training(1_000_000, n_env=256)
-    assert steps[-1] >= 1_000_000
+    steps, resident = memory_of_training(500_000, n_env=256)
+    assert steps[-1] > 400_000
     assert growth(steps, resident) < MOST
