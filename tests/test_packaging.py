@@ -25,6 +25,7 @@ GROUND = {
     "errors",
     "files",
     "names",
+    "parallel",
     "progress",
     "provenance",
     "trial",
@@ -72,6 +73,8 @@ BELOW = {
         "evaluate",
         "analysis",
         "results",
+        "learn",
+        "policy",
         "deploy",
     },
 }
@@ -89,7 +92,7 @@ HOUSED = {
 """Modules that belong to the room of another one."""
 
 BELOW["studies"] = BELOW["study"] | {"study"}
-BELOW["benchmarks"] = BELOW["study"] | {"study", "compiler", "learn", "policy", "deploy"}
+BELOW["benchmarks"] = BELOW["study"] | {"study", "compiler"}
 BELOW["cli"] = BELOW["benchmarks"] | {
     "observations",
     "studies",
