@@ -18,10 +18,10 @@ from osim_exo.learn.train import Training, make_env
 
 Array = npt.NDArray[np.float64]
 
-SETTLED = 0.25
+SETTLED = 0.5
 """Share of the looks at the start that does not count: buffers are made then."""
 
-LOOK_EVERY = 8
+LOOK_EVERY = 20
 """Iterations between two looks at the memory."""
 
 
@@ -31,14 +31,14 @@ def run(json_path: str | Path | None = None, quick: bool = False) -> dict[str, A
     Parameters
     ----------
     json_path : path, optional
-    quick : 500,000 control steps in place of 10,000,000
+    quick : 1,000,000 control steps in place of 10,000,000
 
     Returns
     -------
     dict
         ``{"name", "machine", "rows": [{"what", "value", "unit"}], "ratios": {name: number}}``
     """
-    steps, resident = memory_of_training(500_000 if quick else 10_000_000)
+    steps, resident = memory_of_training(1_000_000 if quick else 10_000_000)
     begin = int(SETTLED * len(steps))
     rows = [
         {"what": "control steps", "value": float(steps[-1]), "unit": "1"},
