@@ -1,7 +1,7 @@
 """Level walking: does the hip exoskeleton help at a usual speed, and is it worth its mass.
 
-Run with ``osim-exo study run level_walking --out DIR`` or as a script. ``--arms both`` adds what was
-learned: walkers and devices of several training seeds, in closed loop in OpenSim.
+Run with ``osim-exo study run level_walking --out DIR`` or as a script. ``--arms both`` adds what
+was learned: walkers and devices of several training seeds, in closed loop in OpenSim.
 """
 
 from pathlib import Path

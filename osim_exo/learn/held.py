@@ -20,8 +20,8 @@ from osim_exo.policy import WEIGHTS, Interface, Policy
 
 POLICY_STD = 0.25
 """Deviation of the actions, before squashing, with which a policy goes on learning that came
-without its checkpoint. A walker that has learned acts with 0.1 to 0.2; with half-weak plantarflexors
-its episodes grew sooner from 0.3 than from 0.15."""
+without its checkpoint. A walker that has learned acts with 0.1 to 0.2; with half-weak
+plantarflexors its episodes grew sooner from 0.3 than from 0.15."""
 
 
 @dataclass(frozen=True)

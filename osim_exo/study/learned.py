@@ -149,8 +149,8 @@ def run_learned(
     record = {
         "study": config.name,
         "title": f"{config.title or config.name}: what was learned",
-        "question": "How much does a device that learned together with its wearer change effort and "
-        "metabolic cost, against no device and against the same device without torque?",
+        "question": "How much does a device that learned together with its wearer change effort "
+        "and metabolic cost, against no device and against the same device without torque?",
         "configuration": {
             "speeds": list(config.speeds),
             "slopes_deg": list(config.slopes_deg),
