@@ -39,7 +39,7 @@ class Tuning(Config):
         default=(2.5, 5.0, 7.5, 10.0, 15.0, 20.0), min_length=1, description="of the feedback, Nm"
     )
     delays_s: tuple[float, ...] = Field(
-        default=(0.1, 0.15, 0.2, 0.25, 0.3, 0.35), min_length=1, description="of the feedback, s"
+        default=(0.0, 0.05, 0.1, 0.15, 0.2, 0.25), min_length=1, description="of the feedback, s"
     )
     generations: int = Field(default=6, ge=1, le=100, description="of spline candidates")
     candidates: int = Field(default=32, ge=4, le=1024, description="per generation")
