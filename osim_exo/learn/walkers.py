@@ -12,13 +12,14 @@ from typing import Any
 
 from osim_exo.bundle import SUMS
 from osim_exo.errors import DataError, InputError
-from osim_exo.files import read_json
+from osim_exo.files import read_json, write_json
 from osim_exo.learn.chain import CHAIN, EXO, WORN, Chain, read_chain, read_chains, seed_folder
 from osim_exo.learn.tasks import frozen_policies
 from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.tasks.walker import Actor
 from osim_exo.names import CONDITIONS
 from osim_exo.policy import Policy
+from osim_exo.provenance import config_hash
 
 PACKED = (WORN, EXO, *CONDITIONS)
 """Stages of the staged protocol that are evaluated."""
@@ -184,9 +185,14 @@ def pack(trained: str | Path, into: str | Path, stages: Sequence[str] = PACKED) 
             run = chain.place(folder, stage)
             own = place / run.name
             shutil.copytree(run / POLICIES, own / POLICIES)
-            for name in ("config.json", "summary.json", "provenance.json"):
-                if (run / name).is_file():
-                    shutil.copy2(run / name, own / name)
+            shutil.copy2(run / "summary.json", own / "summary.json")
+            # As in the chain: paths by the names of stages, none of the machine that trained.
+            planned = chain.stages[chain.names.index(stage)]
+            settings = planned.model_dump(mode="json", exclude={"name"})
+            write_json(own / "config.json", settings)
+            described = {"config": settings, "config_hash": config_hash(settings)}
+            facts = dict(read_json(run / "provenance.json"))
+            write_json(own / "provenance.json", facts | described)
             if stage == WORN:
                 _copy_networks(run, own)
         shutil.copy2(folder / CHAIN, place / CHAIN)

@@ -188,6 +188,8 @@ def test_packed_chains_hold_what_evaluation_needs_and_no_more(trained, tmp_path)
         assert load_stage(folder, stage).policies
     (kept,) = packed.rglob("checkpoint.npz")
     assert kept.parent.name == "02_worn"
+    texts = [p.read_text(encoding="utf-8") for p in packed.rglob("*.json")]
+    assert not any(str(trained.folder) in text for text in texts)
     again = learn(start_from=(kept.parent,))
     helped = load_stage(folder, "exo").task
     run = module.train(module.TrainConfig(task=helped, learn=again), tmp_path / "again")
