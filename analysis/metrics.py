@@ -21,6 +21,9 @@ from osim_exo.errors import DataError
 from osim_exo.names import SIDES
 from osim_exo.trial import Trial
 
+OF_WALKERS = ("fall_share", "strides")
+"""Those of a closed loop: a solved or measured gait cannot fall."""
+
 HEADLINE = (
     "metabolic_rate_bhargava2004",
     "metabolic_rate_bhargava2004_net",
@@ -38,8 +41,7 @@ HEADLINE = (
     "stride_length",
     "stance_percent",
     "grf_peak1_bw",
-    "fall_share",
-    "strides",
+    *OF_WALKERS,
 )
 """The metrics of the short table, in its order."""
 

@@ -47,6 +47,7 @@ OTHER_EXTRAS = {
     "cuda": (("nvidia",), "compiled models on a GPU"),
     "learn": (("torch", "skrl"), "training of walkers and controllers"),
     "deploy": (("onnxruntime", "serial", "cobs"), "driving a device, and learned policies on it"),
+    "can": (("can",), "drives on a CAN bus (deploy run --port can://...)"),
     "export": (("onnx", "onnxscript"), "writing learned policies as ONNX"),
     "video": (("imageio_ffmpeg",), "films of a walk; this version makes none yet"),
     "imu": (("vqf",), "orientation from motion sensors; this version does not use it yet"),

@@ -132,7 +132,7 @@ def test_estimates_stay_when_returns_are_counted_anew():
 
 
 def test_the_critic_learns_the_returns():
-    ppo, gatherer = learner(n_env=64, minibatch=64)
+    ppo, gatherer = learner(n_env=64, minibatch=64, gamma=0.95)
     explained = [ppo.update(gatherer.gather()[0])["value/explained"] for _ in range(15)]
     assert explained[-1] > 0.5 > explained[0]
 
