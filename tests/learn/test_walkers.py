@@ -6,7 +6,15 @@ from osim_exo.errors import DataError
 from osim_exo.files import write_json
 from osim_exo.learn.evaluate import Evaluation, evaluate
 from osim_exo.learn.tasks import TaskConfig
-from osim_exo.learn.walkers import load_walker, shipped_walker, shipped_walkers
+from osim_exo.learn.walkers import (
+    load_stage,
+    load_walker,
+    shipped_chains,
+    shipped_walker,
+    shipped_walkers,
+    trained_chains,
+)
+from osim_exo.names import CONDITIONS
 
 
 @pytest.mark.parametrize("name", shipped_walkers())
@@ -18,6 +26,19 @@ def test_a_shipped_walker_walks_ten_seconds_at_its_speed(name):
     assert walked.falls == 0
     for trial in walked.trials:
         assert trial.speeds["pelvis_tx"].mean() == pytest.approx(speed, abs=0.1)
+
+
+@pytest.mark.parametrize("name", shipped_chains())
+def test_the_arms_of_shipped_chains_trained_equally_and_walk(name):
+    chains = trained_chains(name)
+    assert [chain.seed for chain in chains.values()] == list(range(5))
+    for folder, chain in chains.items():
+        assert len({chain.budget(condition) for condition in CONDITIONS}) == 1
+        for condition in CONDITIONS:
+            walker = load_stage(folder, condition)
+            assert walker.task.condition == condition
+            settings = Evaluation(physics="compiled", runs=1, duration=4.0, substep=0.002)
+            assert evaluate(walker.task, None, settings, walker.policies).falls == 0
 
 
 def test_unknown_walkers_and_other_folders_are_refused(tmp_path):
