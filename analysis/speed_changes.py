@@ -26,6 +26,9 @@ COMPARATORS: Mapping[str, tuple[str, str]] = {
 APART = 0.006
 """m/s; by which the points of the two comparators are moved apart, so that both are seen."""
 
+EDGE = 0.1
+"""m/s; shown below the slowest and above the fastest walk."""
+
 Row = Mapping[str, Any]
 
 
@@ -108,4 +111,7 @@ def _panel(axes: Axes, rows: Sequence[Row], reference: float | None) -> None:
             if row["change_ci_low"] is not None:
                 span = (row["change_ci_low"], row["change_ci_high"])
                 axes.plot([speed] * 2, span, color=colour, linewidth=1.0)
-    axes.margins(x=0.15)
+    walked = sorted({row["group"]["speed_mps"] for row in rows})
+    if walked:
+        axes.set_xticks(walked)
+        axes.set_xlim(walked[0] - EDGE, walked[-1] + EDGE)
