@@ -127,22 +127,8 @@ def onnx_mlp(
     centre: Float32, scale: Float32, layers: list[tuple[Float32, Float32]], activation: str
 ) -> bytes:
     """An ONNX model: subtract, scale, clip, then linear layers with their nonlinearity."""
-    try:
-        import onnx
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError as error:
-        raise MissingExtraError("onnx", "export") from error
-    constants = {
-        "centre": centre,
-        "scale": scale,
-        "low": np.float32(-LIMIT),
-        "high": np.float32(LIMIT),
-    }
-    nodes = [
-        helper.make_node("Sub", ["observation", "centre"], ["centred"]),
-        helper.make_node("Mul", ["centred", "scale"], ["scaled"]),
-        helper.make_node("Clip", ["scaled", "low", "high"], ["layer_0"]),
-    ]
+    helper = onnx_helper()
+    nodes, constants = standardised(helper, centre, scale, "layer_0")
     for i, (weight, bias) in enumerate(layers):
         constants |= {f"weight_{i}": weight, f"bias_{i}": bias}
         last = i == len(layers) - 1
@@ -151,13 +137,50 @@ def onnx_mlp(
         nodes.append(helper.make_node("Gemm", inputs, [result], transB=1))
         if not last:
             nodes.append(helper.make_node(OPERATORS[activation], [result], [f"layer_{i + 1}"]))
-    n_action = layers[-1][0].shape[0]
+    return onnx_model("policy", nodes, constants, layers[-1][0].shape[0])
+
+
+def onnx_helper() -> Any:
+    """What makes parts of ONNX models; a `MissingExtraError` where onnx is not installed."""
+    try:
+        from onnx import helper
+    except ImportError as error:
+        raise MissingExtraError("onnx", "export") from error
+    return helper
+
+
+def standardised(
+    helper: Any, centre: Float32, scale: Float32, into: str
+) -> tuple[list[Any], dict[str, npt.NDArray[Any]]]:
+    """First nodes of a policy and their constants: subtract, scale and clip the observation."""
+    constants: dict[str, npt.NDArray[Any]] = {
+        "centre": centre,
+        "scale": scale,
+        "low": np.asarray(-LIMIT, dtype=np.float32),
+        "high": np.asarray(LIMIT, dtype=np.float32),
+    }
+    nodes = [
+        helper.make_node("Sub", ["observation", "centre"], ["centred"]),
+        helper.make_node("Mul", ["centred", "scale"], ["scaled"]),
+        helper.make_node("Clip", ["scaled", "low", "high"], [into]),
+    ]
+    return nodes, constants
+
+
+def onnx_model(
+    name: str, nodes: list[Any], constants: Mapping[str, npt.NDArray[Any]], n_action: int
+) -> bytes:
+    """A checked model from ``observation`` to ``output``; `constants` holds ``centre``."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    n_input = constants["centre"].size
     graph = helper.make_graph(
         nodes,
-        "policy",
-        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", centre.size])],
+        name,
+        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", n_input])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", n_action])],
-        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+        [numpy_helper.from_array(np.asarray(v), key) for key, v in constants.items()],
     )
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION

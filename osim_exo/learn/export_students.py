@@ -12,15 +12,15 @@ import numpy.typing as npt
 import torch
 
 from osim_exo import bundle
-from osim_exo.errors import InputError, MissingExtraError
+from osim_exo.errors import InputError
 from osim_exo.learn.export import (
-    IR_VERSION,
     N_GOLDEN,
-    OPSET,
     check_export,
     golden_inputs,
+    onnx_helper,
+    onnx_model,
+    standardised,
 )
-from osim_exo.learn.normalise import LIMIT
 from osim_exo.learn.students import Float32, Student
 from osim_exo.networks import WEIGHTS, network
 from osim_exo.policy import GOLDEN, ONNX, Interface
@@ -83,23 +83,8 @@ def export_student(
 
 def onnx_student(arrays: Mapping[str, Float32], described: Mapping[str, Any]) -> bytes:
     """An ONNX model of a student: subtract, scale, clip, then its layers."""
-    try:
-        import onnx
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError as error:
-        raise MissingExtraError("onnx", "export") from error
-    centre = arrays["centre"]
-    constants: dict[str, npt.NDArray[Any]] = {
-        "centre": centre,
-        "scale": arrays["scale"],
-        "low": np.float32(-LIMIT) * np.ones((), dtype=np.float32),
-        "high": np.float32(LIMIT) * np.ones((), dtype=np.float32),
-    }
-    nodes = [
-        helper.make_node("Sub", ["observation", "centre"], ["centred"]),
-        helper.make_node("Mul", ["centred", "scale"], ["scaled"]),
-        helper.make_node("Clip", ["scaled", "low", "high"], ["window"]),
-    ]
+    helper = onnx_helper()
+    nodes, constants = standardised(helper, arrays["centre"], arrays["scale"], "window")
     source = "window"
     recurrent = described["kind"] == "gru"
     if recurrent:
@@ -126,18 +111,7 @@ def onnx_student(arrays: Mapping[str, Float32], described: Mapping[str, Any]) ->
             nodes.append(helper.make_node("Reshape", [source, "one"], ["newest"]))
             source = "newest"
     n_action = arrays[f"weight_{n_layer - 1}"].shape[0]
-    graph = helper.make_graph(
-        nodes,
-        "student",
-        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["n", centre.size])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", n_action])],
-        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return onnx_model("student", nodes, constants, n_action)
 
 
 def _gru_nodes(
