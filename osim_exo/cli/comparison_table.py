@@ -119,4 +119,4 @@ def _missing(missing: Sequence[dict[str, Any]]) -> Iterator[str]:
     for entry in missing:
         trials = entry["trials"]
         shown = ", ".join(trials[:3]) + (f" and {len(trials) - 3} more" if len(trials) > 3 else "")
-        yield f"Not computed: {entry['what']} ({entry['reason']}; trials: {shown})."
+        yield f"Not computed: {entry['what']} ({entry['reason'].rstrip('.')}; trials: {shown})."
