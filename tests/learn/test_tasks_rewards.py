@@ -183,3 +183,19 @@ def test_knees_cost_beyond_the_straightest_and_not_before():
     weights = WalkReward(straight_knee=-3.0, straightest_knee=0.05)
     terms, _ = WalkTerms(weights, names, 0.0, 75.0)(case, -5.0)
     assert terms["straight_knee"] == pytest.approx([-3.0 * 0.03])
+
+
+def test_a_swinging_foot_costs_beyond_the_highest_ankle_and_a_loaded_one_does_not():
+    names = PhysicsNames((*NAMES.coordinates, "ankle_angle_r", "ankle_angle_l"), NAMES.muscles)
+    weights = WalkReward(swing_ankle=-0.5, highest_ankle=0.02)
+    terms = WalkTerms(weights, names, 0.0, 75.0)
+    for ground, ankles, cost in (
+        ([0.0, 0.0, 0.0, 1.0], [0.12, 0.3], -0.05),
+        ([0.0, 1.0, 0.0, 0.0], [0.12, 0.3], -0.14),
+        ([0.0, 0.0, 0.0, 0.0], [-0.3, 0.0], 0.0),
+    ):
+        case = outcome(
+            coordinates=[-0.1, 0, 0.9, 0, 0, 0, *ankles], ground=ground, exo_torque=[], **OPTIONAL
+        )
+        found, _ = terms(case, -5.0)
+        assert found["swing_ankle"] == pytest.approx([cost])

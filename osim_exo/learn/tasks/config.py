@@ -127,6 +127,15 @@ class WalkReward(Config):
     straightest_knee: float = Field(
         default=0.05, ge=-0.2, le=0.5, description="flexion below which knees cost, rad"
     )
+    swing_ankle: float = Field(
+        default=0.0,
+        le=0.0,
+        description="times dorsiflexion of ankles beyond the highest while their foot bears no "
+        "load, rad",
+    )
+    highest_ankle: float = Field(
+        default=0.0, ge=-0.5, le=0.5, description="dorsiflexion beyond which swing costs, rad"
+    )
     fore_aft: float = Field(
         default=0.0, le=0.0, description="times squared forward acceleration, g^2"
     )
@@ -278,6 +287,9 @@ class Randomisation(Config):
     exo_torque_gain: Span | None = Field(default=None, description="delivered over commanded")
     exo_bandwidth_hz: Span | None = Field(default=None, description="Hz")
     exo_delay_s: Span | None = Field(default=None, description="s")
+    exo_strap_stiffness: Span | None = Field(
+        default=None, description="Nm/rad; of a device whose limits have a strap"
+    )
     sensor_angle_noise: float = Field(default=0.0, ge=0.0, le=0.5, description="of the device, rad")
     sensor_rate_noise: float = Field(default=0.0, ge=0.0, le=5.0, description="rad/s")
     sensor_angle_offset: float = Field(
@@ -309,6 +321,7 @@ RANGES: dict[str, Span] = {
     "exo_torque_gain": (0.0, 2.0),
     "exo_bandwidth_hz": (0.5, 1e3),
     "exo_delay_s": (0.0, 0.5),
+    "exo_strap_stiffness": (10.0, 5e3),
     "push_every": (0.2, 1e3),
 }
 """Allowed bounds of the ranges in `Randomisation`."""

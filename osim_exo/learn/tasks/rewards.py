@@ -10,6 +10,7 @@ import numpy.typing as npt
 from osim_exo.learn.tasks.config import ImitateReward, WalkReward
 from osim_exo.learn.tasks.senses import Reading
 from osim_exo.learn.tasks.strides import FORWARD, Posture
+from osim_exo.names import SIDES
 from osim_exo.observations import TRANSLATIONS
 from osim_exo.physics.base import PhysicsNames
 
@@ -25,6 +26,12 @@ MOST_LIMIT = 5.0
 
 KNEE = "knee_angle"
 """Coordinates whose names begin so are knees."""
+
+ANKLES = tuple(f"ankle_angle_{side}" for side in SIDES)
+"""Coordinates of the ankles in the order of the feet; dorsiflexion is positive."""
+
+UNLOADED = 0.01
+"""Body weights; a foot that bears less swings."""
 
 MOST_SLIP = 5.0
 """m^2/s^2; a foot that slides faster costs no more."""
@@ -98,6 +105,7 @@ class WalkTerms:
         lumbar = [i for i, n in enumerate(names.coordinates) if n == "lumbar_extension"]
         self._trunk = [self._tilt, *lumbar]
         self._knees = [i for i, n in enumerate(names.coordinates) if n.startswith(KNEE)]
+        self._ankles = [names.coordinates.index(n) for n in ANKLES if n in names.coordinates]
         self._joints = [names.coordinates.index(n) for n in names.exo_coordinates]
 
     def lean(self, reading: Reading) -> Array:
@@ -167,6 +175,10 @@ class WalkTerms:
             # The planar model bends its knees towards negative angles.
             beyond = np.maximum(reading.coordinates[:, self._knees] + w.straightest_knee, 0.0)
             terms["straight_knee"] = w.straight_knee * beyond.sum(axis=1)
+        if w.swing_ankle and len(self._ankles) == len(SIDES):
+            beyond = np.maximum(reading.coordinates[:, self._ankles] - w.highest_ankle, 0.0)
+            swings = reading.ground[:, 1::2] < UNLOADED
+            terms["swing_ankle"] = w.swing_ankle * np.sum(beyond * swings, axis=1)
         if w.fore_aft:
             terms["fore_aft"] = w.fore_aft * reading.ground[:, ::2].sum(axis=1) ** 2
         if w.vertical:
