@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from osim_exo.config import Config
 from osim_exo.device import DeviceLimits
-from osim_exo.errors import MissingExtraError, ModelError, check_option
+from osim_exo.errors import InputError, MissingExtraError, ModelError, check_option
 from osim_exo.names import SIDES
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class JointExo(Config):
     rotate. On a recorded walk (stride accelerations of a planar subject) 0.005 kg m^2 gives, root
     mean square: 0.077 Nm at the hip from the rotor, 0.017 Nm less or more with the disc, and
     0.087 Nm on the pelvis that a rotor would not give, beside 25 Nm of biological hip moment.
-    The errors grow in proportion, so that inertias above 0.05 kg m^2 are refused.
+    The errors grow in proportion, so that inertias above 0.05 kg m^2 are refused. With a strap in
+    `limits` the rotor is no part of the model: it moves behind the strap. The drag stays at the
+    joint in both.
 
     The default inertia and drag stand for a quasi-direct drive with a gear ratio near 9; they are
     choices of this project, not a maker's data.
@@ -137,11 +139,17 @@ class JointExo(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        strap = self.limits.strap
+        if strap is not None and strap.inertia != self.reflected_inertia:
+            raise ValueError(
+                f"reflected_inertia is {self.reflected_inertia:g} and limits.strap.inertia "
+                f"{strap.inertia:g} kg m^2; they are the same rotor. Give both the same value"
+            )
         for kind, given in (("joints", self.joints), ("parts", [p.name for p in self.parts])):
             twice = sorted({name for name in given if list(given).count(name) > 1})
             if twice:
                 raise ValueError(f"{kind} occur more than once: {', '.join(twice)}")
-        if self.reflected_inertia > 0.0:
+        if self.reflected_inertia > 0.0 and strap is None:
             for joint in self.joints:
                 if self._rotor_part(joint) is None:
                     raise ValueError(
@@ -187,6 +195,11 @@ class JointExo(Config):
             The model lacks a coordinate or body that the device needs, or wears a device already.
         """
         check_option("actuator", actuator, ("torque", "activation"))
+        if actuator == "activation" and self.limits.strap is not None:
+            raise InputError(
+                "An optimal torque is found for a device that is rigid with the limb. Leave out "
+                'limits.strap, or attach the device with actuator="torque".'
+            )
         try:
             import opensim as osim
         except ImportError as error:
@@ -206,7 +219,9 @@ class JointExo(Config):
         return next((p for p in self.parts if p.body == DISTAL_BODIES[joint]), None)
 
     def _disc(self, part: ExoPart) -> float:
-        """Reflected inertia that this part carries, kg m^2."""
+        """Reflected inertia that this part carries, kg m^2; a strap has the rotor behind it."""
+        if self.limits.strap is not None:
+            return 0.0
         return self.reflected_inertia * sum(self._rotor_part(j) == part for j in self.joints)
 
     def _require(self, model: opensim.Model) -> None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from osim_exo.config import Config
 from osim_exo.errors import InputError
+from osim_exo.strap import Strap, free_motion
 
 Array = npt.NDArray[np.float64]
 
@@ -37,6 +38,7 @@ class DeviceLimits(Config):
     power_limit: float = Field(
         default=60.0, gt=0.0, le=1e5, description="mechanical power, given or taken, W"
     )
+    strap: Strap | None = Field(default=None, description="between drive and limb; none: rigid")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -58,6 +60,12 @@ class DeviceLimits(Config):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A rigid device is written as before there were straps, so that its hash stays."""
+        fields: dict[str, Any] = handler(self)
+        return {n: value for n, value in fields.items() if n != "strap" or value is not None}
+
     @property
     def time_constant(self) -> float:
         """Time constant of the first-order lag, 1 / (2 pi bandwidth), s."""
@@ -73,11 +81,14 @@ class DeviceState:
     commands : (n_delay + 2, n_env, n_joint) array, Nm; clipped commands, newest first
     lagged : (n_env, n_joint) array, Nm; output of the first-order lag
     torque : (n_env, n_joint) array, Nm; torque delivered last
+    strap : (3, n_env, n_joint) array, or None where drive and limb are rigid together
+        The drive's own torque (Nm), the angle of its output (rad) and its speed (rad/s).
     """
 
     commands: Array
     lagged: Array
     torque: Array
+    strap: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,12 @@ class DeviceDynamics:
     of the torque's magnitude obeys the rate limit. A joint speed that is NaN or infinite allows no
     torque.
 
+    With a `Strap`, this is the torque of the drive, whose power is limited with the speed of its
+    own output, and what is delivered is the strap's mean torque on the limb over the step, so that
+    the rotor gains exactly the momentum that the limb does not. The strap itself limits nothing:
+    its torque may pass the maximum torque for some milliseconds. The joint's speed counts as held
+    over a step.
+
     Parameters
     ----------
     limits : DeviceLimits
@@ -175,15 +192,26 @@ class DeviceDynamics:
         self._keep, self._older, self._newer = (
             float(weight) for weight in (lag.keep, lag.older, lag.newer)
         )
+        self._strap = limits.strap
+        if self._strap is not None:
+            s = self._strap
+            self._motion = free_motion(s.stiffness, s.damping, s.inertia, self.dt)
         self.reset()
 
-    def reset(self, environments: npt.ArrayLike | None = None) -> None:
+    def reset(
+        self,
+        environments: npt.ArrayLike | None = None,
+        angle: npt.ArrayLike = 0.0,
+        speed: npt.ArrayLike = 0.0,
+    ) -> None:
         """Forget everything: no torque and no command on its way.
 
         Parameters
         ----------
         environments : indices or boolean mask, optional
             The environments to reset; all if not given.
+        angle, speed : of their joints, rad and rad/s
+            A strap begins without stretch, its rotor as fast as the joint.
         """
         if environments is None:
             # A ring: the newest command at `_newest`, the oldest one before it.
@@ -192,33 +220,55 @@ class DeviceDynamics:
             self._asked = np.zeros(self.shape)
             self._lagged = np.zeros(self.shape)
             self._torque = np.zeros(self.shape)
+            self._drive = np.zeros(self.shape)
+            self._angle, self._speed = np.zeros(self.shape), np.zeros(self.shape)
+            self._angle[:], self._speed[:] = angle, speed
             return
         chosen = np.asarray(environments)
         self._commands[:, chosen] = 0.0
         self._asked[chosen] = 0.0
         self._lagged[chosen] = 0.0
         self._torque[chosen] = 0.0
+        self._drive[chosen] = 0.0
+        self._angle[chosen], self._speed[chosen] = angle, speed
 
     @property
     def torque(self) -> Array:
-        """Torque delivered last, (n_env, n_joint) array, Nm; a copy."""
+        """Torque delivered to the limb last, (n_env, n_joint) array, Nm; a copy."""
         return self._torque.copy()
 
-    def step(self, command: npt.ArrayLike, speed: npt.ArrayLike) -> Array:
+    @property
+    def drive_torque(self) -> Array:
+        """Torque of the drives themselves, (n_env, n_joint) array, Nm; a copy."""
+        return self._torque.copy() if self._strap is None else self._drive.copy()
+
+    @property
+    def drive_speed(self) -> Array:
+        """Speed of the drives' outputs, (n_env, n_joint) array, rad/s; a copy.
+
+        With a strap that at the end of the last step, else that which the last step was given.
+        """
+        return self._speed.copy()
+
+    def step(
+        self, command: npt.ArrayLike, speed: npt.ArrayLike, angle: npt.ArrayLike | None = None
+    ) -> Array:
         """Advance by `dt` and return the delivered torque.
 
         Parameters
         ----------
         command : (n_env, n_joint) array, Nm
         speed : (n_env, n_joint) array, rad/s
-            Joint speed that the power limit uses.
+            Of the joint.
+        angle : (n_env, n_joint) array, rad
+            Of the joint; only a strap needs it.
 
         Returns
         -------
         (n_env, n_joint) array, Nm
         """
         self.hold(command)
-        return self.advance(speed)
+        return self.advance(speed, angle)
 
     def hold(self, command: npt.ArrayLike) -> None:
         """Take a command, (n_env, n_joint) array, Nm, for every `advance` until the next one."""
@@ -226,7 +276,7 @@ class DeviceDynamics:
         bounded = _bounded(asked, self.limits.max_torque)
         self._asked = np.where(np.isfinite(asked), bounded, 0.0)
 
-    def advance(self, speed: npt.ArrayLike) -> Array:
+    def advance(self, speed: npt.ArrayLike, angle: npt.ArrayLike | None = None) -> Array:
         """Advance by `dt` with the command that is held; otherwise as `step`."""
         self._newest = (self._newest - 1) % len(self._commands)
         self._commands[self._newest] = self._asked
@@ -235,15 +285,45 @@ class DeviceDynamics:
             + self._older * self._commands[self._newest - 1]
             + self._newer * self._commands[self._newest - 2]
         )
-        change = _bounded(self._lagged - self._torque, self.limits.rate_limit * self.dt)
-        cap = power_cap(self._checked("speed", speed), self.limits)
-        self._torque = _bounded(self._torque + change, cap)
+        moving = self._checked("speed", speed)
+        if self._strap is None:
+            self._speed = moving
+            self._torque = self._driven(self._torque, moving)
+        else:
+            if angle is None:
+                raise InputError(
+                    "A device with a strap needs the angle of its joints in every step, too."
+                )
+            self._pull(self._strap, self._checked("angle", angle), moving)
         return self._torque.copy()
+
+    def _driven(self, torque: Array, speed: Array) -> Array:
+        """The drive's torque at the end of a step, from that at its start, Nm."""
+        change = _bounded(self._lagged - torque, self.limits.rate_limit * self.dt)
+        return _bounded(torque + change, power_cap(speed, self.limits))
+
+    def _pull(self, strap: Strap, angle: Array, speed: Array) -> None:
+        """Let the rotor move on its strap; its torque on the limb is what changes its momentum."""
+        known = np.isfinite(angle) & np.isfinite(speed)
+        drive = np.where(known, self._driven(self._drive, self._speed), 0.0)
+        # A limb of which nothing is known counts as one that moves with the rotor.
+        joint = np.where(known, angle, self._angle)
+        pace = np.where(known, speed, self._speed)
+        rest = drive / strap.stiffness
+        far, fast = self._angle - joint - rest, self._speed - pace
+        stretch = rest + self._motion[0] * far + self._motion[1] * fast
+        after = pace + self._motion[2] * far + self._motion[3] * fast
+        pulled = drive - strap.inertia / self.dt * (after - self._speed)
+        self._torque = np.where(known, pulled, 0.0)
+        self._angle, self._speed, self._drive = joint + self.dt * pace + stretch, after, drive
 
     def snapshot(self) -> DeviceState:
         """A copy of everything that `restore` needs."""
         commands = np.roll(self._commands, -self._newest, axis=0)
-        return DeviceState(commands, self._lagged.copy(), self._torque.copy())
+        strap = None
+        if self._strap is not None:
+            strap = np.stack([self._drive, self._angle, self._speed])
+        return DeviceState(commands, self._lagged.copy(), self._torque.copy(), strap)
 
     def restore(self, state: DeviceState) -> None:
         """Go back to a snapshot of a device with the same delay, step and shape."""
@@ -253,10 +333,14 @@ class DeviceDynamics:
                 f"{self._commands.shape}. Restore it on a device with the same delay, time step "
                 "and number of environments and joints."
             )
+        if (state.strap is None) != (self._strap is None):
+            raise InputError("The snapshot and this device differ: only one of them has a strap.")
         self._commands, self._newest = state.commands.copy(), 0
         self._asked = self._commands[0].copy()
         self._lagged = state.lagged.copy()
         self._torque = state.torque.copy()
+        if state.strap is not None:
+            self._drive, self._angle, self._speed = state.strap.copy()
 
     def _checked(self, name: str, values: npt.ArrayLike) -> Array:
         array = np.asarray(values, dtype=float)

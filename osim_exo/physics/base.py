@@ -147,7 +147,17 @@ class Physics(Protocol):
 
     @property
     def exo_torque(self) -> Array:
-        """Torque that the device delivers now, (n_env, n_exo) array, Nm."""
+        """Torque of the device on the limb now, (n_env, n_exo) array, Nm.
+
+        Its power on the body is this times the joint's speed; that is the exo power of all tables.
+        """
+
+    @property
+    def drive_power(self) -> Array:
+        """Mechanical power that the drives themselves give now, (n_env, n_exo) array, W.
+
+        Without a strap that is what the body gets; else the strap stores, returns and loses some.
+        """
 
     @property
     def grf(self) -> Array:

@@ -75,7 +75,8 @@ class ModelLayout:
             others=tuple(a.getName() for _, a in others),
         )
         self._find_states(osim, model, [a for _, a in muscles])
-        self.exo_speeds = self.speeds[[spelled.index(name) for name in self.names.exo_coordinates]]
+        worn = [spelled.index(name) for name in self.names.exo_coordinates]
+        self.exo_angles, self.exo_speeds = self.coordinates[worn], self.speeds[worn]
         self.height = int(self.coordinates[spelled.index(HEIGHT)]) if HEIGHT in spelled else None
         gravity = float(np.linalg.norm(model.get_gravity().to_numpy()))
         self.weight = float(model.getTotalMass(self.state)) * gravity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,9 @@ from osim_exo.physics.layout import ModelLayout, device_limits
 from osim_exo.physics.placement import Placement
 
 Mode = Literal["fixed", "manager"]
+
+STRAP_STEP = 0.002
+"""s; a strap's torque is held for at most so long while OpenSim's own integrator goes on."""
 
 
 class OpenSimPhysics:
@@ -50,7 +54,8 @@ class OpenSimPhysics:
         Integrator accuracy of the manager mode.
     limits : DeviceLimits, optional
         Of the worn device; those of the recipe's `exo` if not given. The device's dynamics run at
-        the sub-step in the fixed mode and at the control step in the manager mode.
+        the sub-step in the fixed mode and at the control step in the manager mode; with a strap
+        there every 2 ms or less.
     on_failure : ``"raise"`` or ``"mark"``
         What happens when an environment leaves the finite numbers: a `SimulationError`, or its
         `failed` flag is set and it rests at its last finite state until it is reset.
@@ -93,6 +98,8 @@ class OpenSimPhysics:
         if self.names.exo:
             drive = device_limits(recipe, limits, self.names.exo, self._layout.optimal_torque)
             self._max_torque = drive.max_torque
+            if drive.strap is not None and mode == "manager":
+                self._n_sub = math.ceil(self._control_dt / STRAP_STEP - 1e-9)
             dt = self._control_dt / self._n_sub
             self._device = DeviceDynamics(drive, dt, self._n_env, len(self.names.exo))
         worn = getattr(getattr(recipe, "exo", None), "mass", 0.0)
@@ -171,6 +178,15 @@ class OpenSimPhysics:
         return np.zeros((self._n_env, 0)) if self._device is None else self._device.torque
 
     @property
+    def drive_power(self) -> Array:
+        """Mechanical power of the drives themselves, (n_env, n_exo) array, W; see `Physics`."""
+        if self._device is None:
+            return np.zeros((self._n_env, 0))
+        if self._device.limits.strap is None:
+            return self._device.torque * self._joints()[1]
+        return self._device.drive_torque * self._device.drive_speed
+
+    @property
     def failed(self) -> Mask:
         """Environments that left the finite numbers since their reset, (n_env,) array of bool."""
         return self._failed.copy()
@@ -206,7 +222,7 @@ class OpenSimPhysics:
         self._failed[chosen] = False
         self._controls[chosen] = 0.0
         if self._device is not None:
-            self._device.reset(chosen)
+            self._device.reset(chosen, *self._joints(chosen))
         self._begin(chosen)
 
     def step(
@@ -258,7 +274,8 @@ class OpenSimPhysics:
             self._device.hold(command)
         for k in range(self._n_sub):
             if self._device is not None:
-                torque = self._device.advance(y[:, layout.exo_speeds])
+                angle, speed = self._joints()
+                torque = self._device.advance(speed, angle)
                 self._controls[:, layout.exo_controls] = torque / layout.optimal_torque
             for env in np.flatnonzero(~failed).tolist() if failed.any() else self._every:
                 try:
@@ -284,20 +301,34 @@ class OpenSimPhysics:
         return np.asarray(state.getYDot().to_numpy(), dtype=float)
 
     def _step_manager(self, command: Array, failed: Mask) -> Mask:
-        layout, failed = self._layout, failed.copy()
+        failed = failed.copy()
         if self._device is not None:
-            torque = self._device.step(command, self._y[:, layout.exo_speeds])
-            self._controls[:, layout.exo_controls] = torque / layout.optimal_torque
+            self._device.hold(command)
+        for k in range(self._n_sub):
+            since = self._control_dt * (k + 1) / self._n_sub
+            if self._device is not None:
+                angle, speed = self._joints()
+                torque = self._device.advance(speed, angle)
+                self._controls[:, self._layout.exo_controls] = torque / self._layout.optimal_torque
+            self._integrate(failed, since)
+        return failed
+
+    def _joints(self, environments: npt.NDArray[np.intp] | None = None) -> tuple[Array, Array]:
+        """Angles and speeds of the joints that the device drives, rad and rad/s."""
+        rows = self._y if environments is None else self._y[environments]
+        return rows[:, self._layout.exo_angles], rows[:, self._layout.exo_speeds]
+
+    def _integrate(self, failed: Mask, since: float) -> None:
+        """Let OpenSim go on until `since` seconds after the step's start; mark what fails."""
         for env in np.flatnonzero(~failed):
             manager = self._managers[env]
             self._model.setDefaultControls(self._osim.Vector.createFromMat(self._controls[env]))
             self._model.markControlsAsInvalid(manager.getState())
             try:
-                state = manager.integrate(float(self._time[env] + self._control_dt))
+                state = manager.integrate(float(self._time[env] + since))
                 self._y[env] = state.getY().to_numpy()
             except RuntimeError:
                 failed[env] = True
-        return failed
 
     def _begin(self, environments: npt.NDArray[np.intp]) -> None:
         """Start integrating environments from the present states."""

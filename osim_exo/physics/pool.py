@@ -204,6 +204,11 @@ class PhysicsPool:
         return self._now.exo_torque.copy()
 
     @property
+    def drive_power(self) -> Array:
+        """Mechanical power of the drives themselves, (n_env, n_exo) array, W; see `Physics`."""
+        return self._now.drive_power.copy()
+
+    @property
     def grf(self) -> Array:
         """Ground reaction on each foot, (n_env, 2, 6) array; see `Physics.grf`."""
         return self._now.grf.copy()
@@ -303,17 +308,22 @@ def _part(start: StartState, rows: npt.NDArray[np.intp], n_reset: int) -> StartS
 
 
 def _joined(parts: list[DeviceState]) -> DeviceState:
+    straps = [part.strap for part in parts]
     return DeviceState(
         np.concatenate([part.commands for part in parts], axis=1),
         np.concatenate([part.lagged for part in parts]),
         np.concatenate([part.torque for part in parts]),
+        None if None in straps else np.concatenate(straps, axis=1),
     )
 
 
 def _split(state: PhysicsState, share: npt.NDArray[np.intp]) -> PhysicsState:
     whole, device = state.device, None
     if whole is not None:
-        device = DeviceState(whole.commands[:, share], whole.lagged[share], whole.torque[share])
+        strap = None if whole.strap is None else whole.strap[:, share]
+        device = DeviceState(
+            whole.commands[:, share], whole.lagged[share], whole.torque[share], strap
+        )
     return PhysicsState(
         state.time[share],
         state.states[share],

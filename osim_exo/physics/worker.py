@@ -36,6 +36,7 @@ class Readings:
     speeds: Array
     activations: Array
     exo_torque: Array
+    drive_power: Array
     grf: Array
     failed: Mask
 
@@ -48,6 +49,7 @@ def take_readings(physics: OpenSimPhysics) -> Readings:
         physics.speeds,
         physics.activations,
         physics.exo_torque,
+        physics.drive_power,
         physics.grf,
         physics.failed,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -12,13 +12,14 @@ from osim_exo.errors import InputError, check_option
 from osim_exo.learn.chain import EXO, WORN, Chain, Stage
 from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.progress import Progress
+from osim_exo.strap import Strap
 from osim_exo.study.loops import Loop
 from osim_exo.study.sweep import Row
 from osim_exo.study.trained_sweep import TrainedSweep
 
-Level = Literal["ideal", "limits", "bandwidth", "delay", "noise"]
+Level = Literal["ideal", "limits", "bandwidth", "delay", "noise", "strap"]
 
-LEVELS: tuple[Level, ...] = ("ideal", "limits", "bandwidth", "delay", "noise")
+LEVELS: tuple[Level, ...] = ("ideal", "limits", "bandwidth", "delay", "noise", "strap")
 """What each level adds to the one before."""
 
 IDEAL: dict[str, float] = {
@@ -105,6 +106,8 @@ class DeviceRealismSweep(TrainedSweep):
 def real_up_to(task: TaskConfig, level: str) -> TaskConfig:
     """A task whose device is as real as the task's own in all levels up to this one, else ideal.
 
+    The strap is the device's own, or the usual one where it has none.
+
     Parameters
     ----------
     task : with a device
@@ -119,14 +122,20 @@ def real_up_to(task: TaskConfig, level: str) -> TaskConfig:
     device = task.model.exo
     if device is None:
         raise InputError("The task's model wears no device, so none can be made more real.")
-    own, limits = device.limits, dict(IDEAL)
+    own = device.limits
+    limits: dict[str, Any] = dict(IDEAL)
     reached = LEVELS[: list[str](LEVELS).index(level) + 1]
     for name in reached:
         limits |= {field: getattr(own, field) for field in ADDS.get(name, ())}
+    rotor = device.reflected_inertia
+    if "strap" in reached:
+        limits["strap"] = own.strap or (Strap(inertia=rotor) if rotor else Strap())
+        rotor = limits["strap"].inertia
     real = DeviceLimits(max_torque=own.max_torque, **limits)
     quiet = {"sensor_angle_noise": 0.0, "sensor_rate_noise": 0.0, "sensor_angle_offset": 0.0}
     senses = task.randomisation if "noise" in reached else task.randomisation.changed(**quiet)
-    model = task.model.changed(exo=device.changed(limits=real))
+    worn = device.changed(limits=real, reflected_inertia=rotor)
+    model = task.model.changed(exo=worn)
     return task.changed(model=model, randomisation=senses)
 
 

@@ -9,6 +9,7 @@ from osim_exo.device import DeviceDynamics, DeviceLimits
 from osim_exo.errors import InputError
 from osim_exo.models import HipExo, ModelConfig
 from osim_exo.physics import CompiledPhysics, OpenSimPhysics, StartState
+from osim_exo.strap import Strap
 
 osim = pytest.importorskip("opensim")
 
@@ -167,7 +168,7 @@ LIMITS = (
 
 def tuned(**options):
     physics = CompiledPhysics(WORN, n_env=len(LIMITS), on_failure="mark", **options)
-    fields = DeviceLimits.model_fields
+    fields = [field for field in DeviceLimits.model_fields if field != "strap"]
     physics.set_parameters(**{f"exo_{f}": [getattr(x, f) for x in LIMITS] for f in fields})
     return physics
 
@@ -193,6 +194,84 @@ def test_delivered_torque_is_the_device_s_in_every_environment():
         np.testing.assert_allclose(coarse.exo_torque, torque, atol=1e-12)
     np.testing.assert_array_equal(coarse.coordinates, fine.coordinates)
     assert not coarse.failed.any()
+
+
+STRAPS = (
+    Strap(),
+    Strap(stiffness=720.0, damping=5.0),
+    Strap(stiffness=60.0, damping=0.1, inertia=0.02),
+    Strap(stiffness=3000.0, damping=30.0, inertia=0.001),
+)
+
+
+def strapped(limits):
+    return ModelConfig(exo=HipExo(limits=limits, reflected_inertia=limits.strap.inertia))
+
+
+def test_torque_through_a_strap_is_the_device_s_in_every_environment():
+    pytest.importorskip("opensim")
+    h, random = 0.002, np.random.default_rng(8)
+    limits = [DeviceLimits(delay_s=0.0137, strap=strap) for strap in STRAPS]
+    physics = [
+        CompiledPhysics(strapped(limits[0]), n_env=len(STRAPS), control_dt=dt, substep=h)
+        for dt in (5 * h, h)
+    ]
+    devices = [DeviceDynamics(own, h, n_env=1, n_joint=2) for own in limits]
+    coarse, fine = physics
+    hips = [fine.names.coordinates.index(n) for n in fine.names.exo_coordinates]
+    for each in physics:
+        for field in Strap.model_fields:
+            values = [getattr(strap, field) for strap in STRAPS]
+            each.set_parameters(**{f"exo_strap_{field}": values})
+        each.reset(StartState(speeds={"hip_flexion_r": 2.0}, coordinates={"hip_flexion_l": 0.2}))
+    for device, q, v in zip(devices, fine.coordinates[:, hips], fine.speeds[:, hips]):
+        device.reset(angle=q, speed=v)
+    for _ in range(25):
+        drive = np.clip(0.2 + 0.2 * random.standard_normal((len(STRAPS), N_MUSCLE)), 0, 1)
+        command = random.uniform(-25, 25, (len(STRAPS), 2))
+        coarse.step(drive, command)
+        for _ in range(5):
+            angles, speeds = fine.coordinates[:, hips], fine.speeds[:, hips]
+            fine.step(drive, command)
+            torque = [
+                device.step(c[None], v[None], q[None])[0]
+                for device, c, v, q in zip(devices, command, speeds, angles)
+            ]
+            np.testing.assert_allclose(fine.exo_torque, torque, atol=1e-7)
+        power = [device.drive_torque[0] * device.drive_speed[0] for device in devices]
+        np.testing.assert_allclose(fine.drive_power, power, atol=1e-6)
+        np.testing.assert_allclose(coarse.exo_torque, torque, atol=1e-7)
+    state = coarse.snapshot()
+    coarse.step(drive, command)
+    once = coarse.exo_torque
+    coarse.restore(state)
+    coarse.step(drive, command)
+    np.testing.assert_array_equal(coarse.exo_torque, once)
+
+
+def test_a_walk_with_a_strapped_device_goes_as_in_opensim():
+    pytest.importorskip("opensim")
+    recipe = strapped(DeviceLimits(strap=Strap()))
+    h = 0.0005
+    fixed, manager = OpenSimPhysics(recipe, substep=h), OpenSimPhysics(recipe, mode="manager")
+    compiled = CompiledPhysics(recipe, substep=h)
+    every = (fixed, manager, compiled)
+    random = np.random.default_rng(9)
+    torques = []
+    for _ in range(10):
+        drive = np.clip(0.15 + 0.1 * random.standard_normal((1, N_MUSCLE)), 0, 1)
+        command = random.uniform(-15, 15, (1, 2))
+        for physics in every:
+            physics.step(drive, command)
+        torques.append([physics.exo_torque[0] for physics in every])
+    a, b, c = np.moveaxis(np.array(torques), 1, 0)
+    assert np.abs(a).max() > 2.0
+    np.testing.assert_allclose(c, a, atol=0.1)
+    # With the manager the strap moves in steps of 2 ms, and its torque is a mean over them.
+    np.testing.assert_allclose(b, a, atol=0.8)
+    np.testing.assert_allclose(compiled.drive_power, fixed.drive_power, atol=0.5)
+    for physics in (manager, compiled):
+        np.testing.assert_allclose(physics.coordinates, fixed.coordinates, atol=5e-3)
 
 
 def test_a_longer_delay_keeps_the_commands_that_are_on_their_way():

@@ -9,7 +9,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from osim_exo.compiler.equations.parameters import ParameterTable
-from osim_exo.compiler.symbols.expression import Expr, Graph, absolute, maximum, minimum
+from osim_exo.compiler.symbols.expression import Expr, Exprs, Graph, absolute, maximum, minimum
+from osim_exo.strap import Strap, free_motion
+
+
+@dataclass(frozen=True)
+class StrapParts:
+    """A strap and the rotor behind it, per environment.
+
+    Attributes
+    ----------
+    stiffness : Nm/rad
+    inertia : kg m^2
+    motion : what `osim_exo.strap.free_motion` gives
+    """
+
+    stiffness: Expr
+    inertia: Expr
+    motion: Exprs
+
+    @classmethod
+    def of(cls, table: ParameterTable, graph: Graph) -> StrapParts:
+        """A strap whose numbers are parameters of the model."""
+        own, add = Strap(), table.add
+        motion = free_motion(own.stiffness, own.damping, own.inertia, 0.002)
+        return cls(
+            add(graph, "exo_strap_stiffness", ["all"], own.stiffness, 1.0, 1e5, "Nm/rad")[0],
+            add(graph, "exo_strap_inertia", ["all"], own.inertia, 1e-5, 1.0, "kg m^2")[0],
+            add(graph, "exo_strap_motion", list("abcd"), motion, -1e9, 1e9),
+        )
 
 
 @dataclass(frozen=True)
@@ -22,15 +50,17 @@ class Drive:
     rate_limit : Nm/s
     power_limit : W
     keep : share of the lag's output that is left after a step, exp(-step / time constant)
+    strap : between drive and limb; None: rigid
     """
 
     max_torque: Expr
     rate_limit: Expr
     power_limit: Expr
     keep: Expr
+    strap: StrapParts | None = None
 
     @classmethod
-    def of(cls, table: ParameterTable, graph: Graph) -> Drive:
+    def of(cls, table: ParameterTable, graph: Graph, strap: bool = False) -> Drive:
         """Drives whose limits are parameters of the model."""
 
         def add(name: str, default: float, low: float, high: float, unit: str) -> Expr:
@@ -41,6 +71,7 @@ class Drive:
             add("exo_rate_limit", 250.0, 1e-3, 1e6, "Nm/s"),
             add("exo_power_limit", 60.0, 1e-3, 1e5, "W"),
             add("exo_lag_keep", 0.88, 0.0, 1.0, ""),
+            StrapParts.of(table, graph) if strap else None,
         )
 
 
@@ -60,6 +91,26 @@ def next_drive(
     change = _bounded(new - torque, drive.rate_limit * step)
     cap = drive.power_limit / maximum(absolute(speed), drive.power_limit / drive.max_torque)
     return new, _bounded(torque + change, cap)
+
+
+def next_strap(
+    strap: StrapParts, drive: Expr, rotor: tuple[Expr, Expr], joint: tuple[Expr, Expr], step: Expr
+) -> tuple[Expr, Expr, Expr]:
+    """Mean torque on the limb over a step, and the rotor's angle and speed at its end.
+
+    Parameters
+    ----------
+    drive : the drive's own torque, Nm
+    rotor, joint : angle (rad) and speed (rad/s) at the step's start
+    step : s
+    """
+    rest = drive / strap.stiffness
+    far, fast = rotor[0] - joint[0] - rest, rotor[1] - joint[1]
+    a, b, c, d = strap.motion
+    stretch = rest + a * far + b * fast
+    after = joint[1] + c * far + d * fast
+    pulled = drive - strap.inertia / step * (after - rotor[1])
+    return pulled, joint[0] + step * joint[1] + stretch, after
 
 
 def _bounded(x: Expr, bound: Expr) -> Expr:

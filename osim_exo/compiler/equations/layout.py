@@ -17,8 +17,9 @@ class Layout:
 
     The state is, in this order: coordinates, speeds, activations, normalised tendon forces of the
     muscles with compliant tendons, activations of ActivationCoordinateActuators, and of the worn
-    device the output of its lag and its torque. Controls are excitations, then what drives the
-    other actuators.
+    device the output of its lag and its torque on the limb; where a strap lies between, also the
+    drive's own torque and its output's angle and speed. Controls are excitations, then what drives
+    the other actuators.
 
     Attributes
     ----------
@@ -28,6 +29,7 @@ class Layout:
     others : actuators that are not the device's
     exo : the device's actuators, driven by its torque state
     exo_columns : the coordinate of each of them
+    strap : whether a strap lies between drive and limb
     """
 
     coordinates: tuple[str, ...]
@@ -37,15 +39,17 @@ class Layout:
     others: tuple[str, ...]
     exo: tuple[str, ...]
     exo_columns: tuple[int, ...]
+    strap: bool = False
 
     @classmethod
-    def of(cls, spec: ModelSpec, exo: tuple[str, ...] = ()) -> Layout:
+    def of(cls, spec: ModelSpec, exo: tuple[str, ...] = (), strap: bool = False) -> Layout:
         """The layout of a model.
 
         Parameters
         ----------
         spec : the model
         exo : names of the coordinate actuators that a worn device drives
+        strap : whether a strap lies between drive and limb
         """
         names = tuple(c.name for c in spec.coordinates)
         actuators = {a.name: a for a in spec.actuators}
@@ -72,6 +76,7 @@ class Layout:
             others,
             exo,
             tuple(columns),
+            strap,
         )
 
     def _slices(self) -> dict[str, slice]:
@@ -84,6 +89,8 @@ class Layout:
             "exo_lagged": len(self.exo),
             "exo_torque": len(self.exo),
         }
+        if self.strap:
+            sizes |= dict.fromkeys(("exo_drive", "exo_angle", "exo_speed"), len(self.exo))
         ends = np.cumsum(list(sizes.values())).tolist()
         return {name: slice(end - n, end) for (name, n), end in zip(sizes.items(), ends)}
 
@@ -94,7 +101,7 @@ class Layout:
     @property
     def n_state(self) -> int:
         """Numbers in the state."""
-        return int(self["exo_torque"].stop)
+        return int(self[self.parts[-1]].stop)
 
     @property
     def n_control(self) -> int:

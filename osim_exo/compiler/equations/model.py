@@ -20,7 +20,7 @@ from osim_exo.compiler.equations.activation import (
     next_activation,
 )
 from osim_exo.compiler.equations.contact import ContactState, apply_contact
-from osim_exo.compiler.equations.device import Drive, next_drive
+from osim_exo.compiler.equations.device import Drive, next_drive, next_strap
 from osim_exo.compiler.equations.layout import Layout
 from osim_exo.compiler.equations.loads import Loads
 from osim_exo.compiler.equations.mechanics import Mechanics
@@ -35,7 +35,7 @@ from osim_exo.compiler.equations.passive import apply_passive_force
 from osim_exo.compiler.equations.paths import PathLength, length_and_gradient
 from osim_exo.compiler.equations.topology import Topology
 from osim_exo.compiler.spec import Bushing, CoordinateActuator, Frame, ModelSpec
-from osim_exo.compiler.symbols.expression import Expr, Exprs, Graph, constants, vector, zeros
+from osim_exo.compiler.symbols.expression import Expr, Exprs, Graph, constants, vector
 from osim_exo.compiler.symbols.program import Program
 from osim_exo.config import Config
 from osim_exo.errors import ModelError
@@ -73,6 +73,7 @@ class Options(Config):
         default=True, description="fitted paths saturate outside the range they were fitted on"
     )
     exo: tuple[str, ...] = Field(default=(), description="actuators that a worn device drives")
+    strap: bool = Field(default=False, description="a strap lies between the device and the limb")
     imus: tuple[Imu, ...] = ()
 
 
@@ -132,7 +133,7 @@ class Equations:
         self.spec, self.options = spec, options or Options()
         self.graph = Graph()
         self.topology = Topology(spec)
-        self.layout = Layout.of(spec, self.options.exo)
+        self.layout = Layout.of(spec, self.options.exo, self.options.strap)
         self.table = parameters.ParameterTable()
         self._add_parameters()
         self._constants = activation_constants(spec.muscles, self.options.shared_activation)
@@ -167,7 +168,7 @@ class Equations:
         self.stiffness = add(graph, "contact_stiffness", contacts, 1.0, 0.05, 20.0)
         self.friction = add(graph, "contact_friction", contacts, 1.0, 0.0, 5.0)
         if self.layout.exo:
-            self.drive = Drive.of(self.table, graph)
+            self.drive = Drive.of(self.table, graph, self.options.strap)
 
     def _inertia(self) -> Exprs:
         ones = np.ones(len(self.spec.bodies))
@@ -314,9 +315,9 @@ class Equations:
         if scheme not in step.SCHEMES:
             raise ModelError(f"Unknown scheme '{scheme}'. Allowed: {', '.join(step.SCHEMES)}.")
         given, layout, h = self.given, self.layout, self.time_step
-        exo = self._driven(given)
         now = given.state.copy()
-        now[layout["exo_lagged"]], now[layout["exo_torque"]] = exo
+        for part, values in self._driven(given).items():
+            now[layout[part]] = values
         given = replace(given, state=now)
         instant = self.instant(given)
         tendons = {}
@@ -360,18 +361,29 @@ class Equations:
             instant.loads.generalised(column, -change * arm)
         instant.loads.muscle_damping(path.gradient, self.max_force[i] * gain)
 
-    def _driven(self, given: Given) -> tuple[Exprs, Exprs]:
-        """Lag and torque of the device, advanced to the end of the step."""
-        layout = self.layout
-        lagged, torque = given.state[layout["exo_lagged"]], given.state[layout["exo_torque"]]
+    def _driven(self, given: Given) -> dict[str, Exprs]:
+        """The device's parts of the state, advanced to the end of the step."""
+        layout, h = self.layout, self.time_step
         if not layout.exo:
-            return zeros(0), zeros(0)
-        speeds = given.state[layout["speeds"]]
-        moved = [
-            next_drive(self.drive, lagged[i], torque[i], given.drive[i], speeds[k], self.time_step)
-            for i, k in enumerate(layout.exo_columns)
-        ]
-        return vector(*(m[0] for m in moved)), vector(*(m[1] for m in moved))
+            return {}
+        drive = self.drive
+        now = {part: given.state[layout[part]] for part in layout.parts}
+        angles, speeds = now["coordinates"], now["speeds"]
+        parts: dict[str, list[Expr]] = {p: [] for p in layout.parts if p.startswith(EXO_PREFIX)}
+        for i, k in enumerate(layout.exo_columns):
+            lagged = now["exo_lagged"][i]
+            if drive.strap is None:
+                before = (lagged, now["exo_torque"][i], given.drive[i], speeds[k])
+                found = next_drive(drive, *before, h)
+            else:
+                rotor = now["exo_angle"][i], now["exo_speed"][i]
+                before = (lagged, now["exo_drive"][i], given.drive[i], rotor[1])
+                new, own = next_drive(drive, *before, h)
+                pulled, *moved = next_strap(drive.strap, own, rotor, (angles[k], speeds[k]), h)
+                found = (new, pulled, own, *moved)
+            for values, value in zip(parts.values(), found):
+                values.append(value)
+        return {part: vector(*values) for part, values in parts.items()}
 
     def output_program(self, names: Sequence[str]) -> Program:
         """Quantities at a state; see `osim_exo.compiler.equations.outputs` for what there is."""

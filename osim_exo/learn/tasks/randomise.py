@@ -20,6 +20,7 @@ SHARED = {
     "exo_mass": "exo_mass",
     "exo_bandwidth_hz": "exo_bandwidth_hz",
     "exo_delay_s": "exo_delay_s",
+    "exo_strap_stiffness": "exo_strap_stiffness",
 }
 """Settings that are one number per environment, and the physics' parameter."""
 

@@ -13,6 +13,7 @@ from osim_exo.compiler.equations.parameters import ParameterTable
 from osim_exo.compiler.symbols.expression import Graph
 from osim_exo.device import DeviceLimits, LagWeights
 from osim_exo.physics.base import Array
+from osim_exo.strap import free_motion
 from osim_exo.units import DEG
 
 Rows = npt.NDArray[np.intp]
@@ -22,6 +23,13 @@ STEEPEST = 15.0
 
 DEVICE = ("max_torque", "rate_limit", "bandwidth_hz", "delay_s", "power_limit")
 """Fields of `DeviceLimits`; as parameters they are called ``exo_max_torque`` and so on."""
+
+STRAP = {
+    "stiffness": (10.0, 5e3, "Nm/rad"),
+    "damping": (0.0, 50.0, "Nm s/rad"),
+    "inertia": (1e-4, 0.5, "kg m^2"),
+}
+"""Fields of `Strap`, their bounds and units; as parameters ``exo_strap_stiffness`` and so on."""
 
 MASSES = frozenset({"segment_mass", "segment_inertia", "exo_mass"})
 """Parameters that change inertias."""
@@ -99,6 +107,9 @@ class Parameters:
             }
             for field in DEVICE:
                 add(f"exo_{field}", ["all"], getattr(limits, field), *bounds[field])
+        if limits is not None and limits.strap is not None:
+            for field, (low, high, unit) in STRAP.items():
+                add(f"exo_strap_{field}", ["all"], getattr(limits.strap, field), low, high, unit)
 
     def change(self, environments: Rows, values: Mapping[str, npt.ArrayLike]) -> None:
         """Set parameters of some environments; nothing changes if one of them cannot be.
@@ -187,6 +198,11 @@ class Parameters:
             for field in ("max_torque", "rate_limit", "power_limit"):
                 put(f"exo_{field}", found[f"exo_{field}"])
             put("exo_lag_keep", self.lag().keep[rows, None])
+        if "exo_strap_stiffness" in found:
+            strap = [found[f"exo_strap_{field}"][:, 0] for field in STRAP]
+            put("exo_strap_motion", free_motion(*strap, self._substep).T)
+            for field in ("stiffness", "inertia"):
+                put(f"exo_strap_{field}", found[f"exo_strap_{field}"])
 
     def _write_masses(self, rows: Rows, found: Mapping[str, Array]) -> None:
         masses = found["segment_mass"].copy()

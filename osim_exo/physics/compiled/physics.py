@@ -116,7 +116,8 @@ class CompiledPhysics:
             device_limits(source, limits, exo, optimal_torques(spec, exo)) if exo else None
         )
         options = options or Options(imus=default_imus(spec))
-        self._model = CompiledModel(spec, options.changed(exo=exo), scheme, dtype, width, progress)
+        options = options.changed(exo=exo, strap=bool(self._limits and self._limits.strap))
+        self._model = CompiledModel(spec, options, scheme, dtype, width, progress)
         equations = self._model.equations
         self._layout = equations.layout
         self._columns = {part: self._layout[part] for part in self._layout.parts}
@@ -217,6 +218,13 @@ class CompiledPhysics:
         return self._part("exo_torque")
 
     @property
+    def drive_power(self) -> Array:
+        """Mechanical power of the drives themselves, (n_env, n_exo) array, W; see `Physics`."""
+        if not self._layout.strap:
+            return self.exo_torque * self.speeds[:, list(self._layout.exo_columns)]
+        return self._part("exo_drive") * self._part("exo_speed")
+
+    @property
     def grf(self) -> Array:
         """Ground reaction on each foot, (n_env, 2, 6) array; see `Physics.grf`."""
         return self.quantity("grf").reshape(self._n_env, 2, 6)
@@ -244,8 +252,7 @@ class CompiledPhysics:
     def quantity(self, name: str) -> Array:
         """Anything of `osim_exo.compiler.equations.outputs` now, (n_env, size) array.
 
-        The first call compiles it; further calls between two steps cost nothing. Excitations are
-        those of the last step. Ask for several at once with `quantities`.
+        The first call compiles it. Excitations are those of the last step.
         """
         return self.quantities(name)[name]
 
@@ -267,8 +274,7 @@ class CompiledPhysics:
             ``slope_deg`` (degrees); ``segment_mass``, ``segment_inertia`` (factors by body),
             ``exo_mass`` (kg, of all parts together), ``muscle_strength`` (factor),
             ``tendon_slack_length`` (m), ``contact_stiffness``, ``contact_friction`` (factors),
-            ``exo_max_torque``, ``exo_rate_limit``, ``exo_bandwidth_hz``, ``exo_delay_s``,
-            ``exo_power_limit`` (as in `DeviceLimits`)
+            ``exo_max_torque`` ... (as in `DeviceLimits`), ``exo_strap_stiffness`` ... (`Strap`)
 
         Raises
         ------
@@ -294,14 +300,8 @@ class CompiledPhysics:
     def reset(
         self, start: StartState | None = None, environments: npt.ArrayLike | None = None
     ) -> None:
-        """Put environments to a start; see `Physics.reset`.
-
-        A pelvis height that the start does not name is found such that the feet carry the weight.
-
-        Raises
-        ------
-        InputError
-            The start names something the model does not have, or a value is not finite.
+        """Put environments to a start; see `Physics.reset`. A pelvis height that the start does not name is found such that the feet carry the weight.
+        An `InputError` tells what the model does not have, or what is not finite.
         """
         chosen = self._chosen(environments)
         start = start or StartState()
@@ -327,10 +327,9 @@ class CompiledPhysics:
         """
         n, names = self._n_env, self._names
         command = checked_input("exo_torque", exo_torque, (n, len(names.exo)))
-        usable = self._batch.control(
-            checked_input("excitations", excitations, (n, len(names.muscles))),
-            checked_input("others", others, (n, len(names.others))),
-        )
+        excited = checked_input("excitations", excitations, (n, len(names.muscles)))
+        rest = checked_input("others", others, (n, len(names.others)))
+        usable = self._batch.control(excited, rest)
         self._found = {}
         if names.exo:
             self._line.add(command, self._batch.drive)
