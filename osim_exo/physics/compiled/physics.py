@@ -300,8 +300,10 @@ class CompiledPhysics:
     def reset(
         self, start: StartState | None = None, environments: npt.ArrayLike | None = None
     ) -> None:
-        """Put environments to a start; see `Physics.reset`. A pelvis height that the start does not name is found such that the feet carry the weight.
-        An `InputError` tells what the model does not have, or what is not finite.
+        """Put environments to a start; see `Physics.reset`.
+
+        A pelvis height that the start does not name is found such that the feet carry the weight.
+        An `InputError` tells of names that the model does not have, and of values not finite.
         """
         chosen = self._chosen(environments)
         start = start or StartState()
