@@ -17,6 +17,7 @@ from osim_exo.learn.config import LearnConfig
 from osim_exo.learn.evaluate import Evaluation
 from osim_exo.learn.tasks.config import Commands, TaskConfig
 from osim_exo.models import HipExo
+from osim_exo.strap import Strap
 from osim_exo.study import StudyConfig
 from osim_exo.study.device_realism import LEVELS, real_up_to
 from osim_exo.study.learned import chosen_arms, cohort_of, learned_loops, loops_of, merged
@@ -316,6 +317,12 @@ def test_each_level_of_realism_adds_to_the_one_before():
     assert limits["delay"] == own
     assert made["delay"].randomisation.sensor_angle_noise == 0.0
     assert made["noise"] == task
+    assert limits["strap"] == own.changed(strap=Strap())
+    assert made["strap"].model.exo.reflected_inertia == limits["strap"].strap.inertia
+    stiff = own.changed(strap=Strap(stiffness=400.0))
+    tight = task.changed(model=task.model.changed(exo=HipExo(limits=stiff)))
+    assert real_up_to(tight, "strap") == tight
+    assert real_up_to(tight, "noise").model.exo.limits.strap is None
     with pytest.raises(InputError, match="Unknown level"):
         real_up_to(task, "perfect")
     with pytest.raises(InputError, match="no device"):

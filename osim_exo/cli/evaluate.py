@@ -19,6 +19,7 @@ from osim_exo.cli.command import (
     output,
     table,
 )
+from osim_exo.cli.tracking_table import show_tracking, tracking_rows
 from osim_exo.errors import InputError
 from osim_exo.files import writable_folder
 from osim_exo.progress import Progress
@@ -38,7 +39,9 @@ class Evaluate(Command):
 
     OpenSim is the physics of record; the compiled model shows what the transfer between the two
     changes. Falls are counted. Curves are compared with the human bands of Schwartz et al. 2008 at
-    the same speed relative to leg length; they are of level walking. Exit code 1 if no walk lasted
+    the same speed relative to leg length; they are of level walking. A walker that imitates is
+    compared with its reference too: moment by moment, and by mean strides whatever their phase.
+    Exit code 1 if no walk lasted
     long enough for a stride.
     """
 
@@ -68,6 +71,9 @@ class Evaluate(Command):
 
     accuracy: float = 1e-3
     """of OpenSim's integrator"""
+
+    sensor_noise: Literal["none", "trained", "usual"] = "none"
+    """errors of the device's sensors: none, as its policy was trained, or those of students"""
 
     pushes: bool = False
     """push walkers too, compiled: the share that stays up, by the change of forward speed"""
@@ -106,6 +112,7 @@ class Evaluate(Command):
                 standing=self.standing,
                 substep=self.substep,
                 accuracy=self.accuracy,
+                sensor_noise=self.sensor_noise,
             )
             found[physics] = evaluate(
                 walker.task, None, settings, frozen=walker.policies, progress=progress
@@ -113,15 +120,17 @@ class Evaluate(Command):
             self._write(physics, found[physics])
         rows = strides(found)
         human = {physics: realism_of(walked) for physics, walked in found.items()}
+        near = tracking_rows(found)
         pushed = self._push(walker, progress) if self.pushes else None
         lasts = _endurance(walker, progress) if self.endurance else None
         if self.json is not None:
             content = {"walker": self.walker, "physics": rows, "realism": human}
-            more = {"pushes": pushed, "endurance": lasts}
+            more = {"tracking": near, "pushes": pushed, "endurance": lasts}
             emit_json(self.json, content | {name: rows for name, rows in more.items() if rows})
         if str(self.json) != STDOUT:
             _show(rows)
             _show_realism(human)
+            show_tracking(output(), near)
             if pushed is not None:
                 _show_pushes(pushed)
             if lasts is not None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from osim_exo.config import Config
 from osim_exo.control import (
@@ -20,6 +20,7 @@ from osim_exo.control import (
     ZeroTorque,
 )
 from osim_exo.errors import InputError
+from osim_exo.learn.sensing import NoisySenses, SensorNoise, sensed, sensor_errors
 from osim_exo.learn.tasks import START_ACTIVATION, frozen_policies, strides_of
 from osim_exo.learn.tasks.config import CommandPoint, Commands, TaskConfig
 from osim_exo.learn.tasks.ends import Falls
@@ -61,7 +62,10 @@ class Evaluation(Config):
     )
     accuracy: float = Field(default=1e-3, gt=0.0, le=0.1, description="of OpenSim's integrator")
     workers: int = Field(default=2, ge=1, le=256, description="processes with OpenSim")
-    seed: int = Field(default=0, ge=0, description="of the starts' noise")
+    seed: int = Field(default=0, ge=0, description="of the starts' noise, and of sensors")
+    sensor_noise: SensorNoise = Field(
+        default="none", description="of the device: none, trained, usual, or SensorErrors"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -76,6 +80,12 @@ class Evaluation(Config):
                 'degrees; in OpenSim the ground keeps its slope. Use physics = "compiled"'
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Walks with true readings are written as before, so that their hash stays."""
+        fields: dict[str, Any] = handler(self)
+        return {n: value for n, value in fields.items() if (n, value) != ("sensor_noise", "none")}
 
     def commands(self) -> Commands:
         """The commands of these walks."""
@@ -187,9 +197,15 @@ def evaluate(
         strides = None if settings.standing else strides_of(task, physics.names)
         followed = strides if config.kind == "imitate" else None
         force = trunk[0] if trunk else 1.0
-        walker = Walker(task, physics, force, followed, others, controller)
+        errors = sensor_errors(settings.sensor_noise, config.randomisation)
+        driver = controller and sensed(controller, errors, settings.record_dt, settings.seed)
+        walker = Walker(task, physics, force, followed, others, driver)
         _check_policy(walker, policy)
-        track, fell_at = _walk(task, settings, physics, walker, policy, strides, progress)
+        senses = None
+        if errors and walker.exo and controller is None:
+            n, seed = settings.runs, settings.seed
+            senses = NoisySenses(walker.exo, task, physics.names, errors, n, seed)
+        track, fell_at = _walk(task, settings, physics, walker, policy, strides, senses, progress)
     finally:
         physics.close()
     label = name or f"{config.condition} {settings.speed:g} m/s"
@@ -320,6 +336,7 @@ def _walk(
     walker: Walker,
     policy: Actor | None,
     strides: Strides | None,
+    senses: NoisySenses | None,
     progress: Progress,
 ) -> tuple[Track, list[float | None]]:
     """Run all walks; recording begins at the start."""
@@ -347,7 +364,7 @@ def _walk(
                 track.add(physics, excitations, others)
                 physics.step(excitations, torque, others)
             reading = Reading.of(physics)
-            walker.advance(reading, random)
+            walker.advance(reading, random, senses and senses(reading))
             if isinstance(physics, CompiledPhysics) and settings.schedule:
                 physics.set_parameters(slope_deg=walker.commands.slope_deg)
             target = walker.target()

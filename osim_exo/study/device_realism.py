@@ -40,8 +40,8 @@ ADDS: dict[Level, tuple[str, ...]] = {
 class DeviceRealismSweep(TrainedSweep):
     """The device's policy learned anew on the same frozen human, at every level of realism.
 
-    The last level is the chain's own device and sensors. Sensor noise is there while the policy
-    learns; its walks are evaluated with true readings.
+    The level ``noise`` is the chain's own device and sensors; from there on the noise is there in
+    training and in the walks. The level ``strap`` puts a strap between that device and the limb.
     """
 
     kind: Literal["device_realism"] = "device_realism"
@@ -76,13 +76,15 @@ class DeviceRealismSweep(TrainedSweep):
     def loops(self, folder: Path) -> list[Loop]:
         """Walks of all levels that are trained, and without torque."""
         settings = self.arm.evaluation(self.speed, self.slope_deg)
+        noisy = settings.changed(sensor_noise="trained")
+        own = {level: noisy if "noise" in _reached(level) else settings for level in self.levels}
         chains = {chain.seed: place for place, chain in self.chains().items()}
         found = [
             Loop("zero_torque", "zero_torque", place, WORN, seed, settings)
             for seed, place in chains.items()
         ]
         return found + [
-            Loop(level, "assisted", _place(folder, level, seed), EXO, seed, settings, label=level)
+            Loop(level, "assisted", _place(folder, level, seed), EXO, seed, own[level], label=level)
             for level in self.levels
             for seed in chains
             if (_place(folder, level, seed) / "chain.json").is_file()
@@ -124,7 +126,7 @@ def real_up_to(task: TaskConfig, level: str) -> TaskConfig:
         raise InputError("The task's model wears no device, so none can be made more real.")
     own = device.limits
     limits: dict[str, Any] = dict(IDEAL)
-    reached = LEVELS[: list[str](LEVELS).index(level) + 1]
+    reached = _reached(level)
     for name in reached:
         limits |= {field: getattr(own, field) for field in ADDS.get(name, ())}
     rotor = device.reflected_inertia
@@ -137,6 +139,11 @@ def real_up_to(task: TaskConfig, level: str) -> TaskConfig:
     worn = device.changed(limits=real, reflected_inertia=rotor)
     model = task.model.changed(exo=worn)
     return task.changed(model=model, randomisation=senses)
+
+
+def _reached(level: str) -> tuple[Level, ...]:
+    """Levels up to this one."""
+    return LEVELS[: list[str](LEVELS).index(level) + 1]
 
 
 def _place(folder: Path, level: str, seed: int) -> Path:

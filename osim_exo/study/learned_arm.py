@@ -31,6 +31,9 @@ class LearnedArm(Config):
     duration: float = Field(default=18.0, gt=0.0, le=600.0, description="of a walk, s")
     settle: float = Field(default=3.0, ge=0.0, description="at the start, left out, s")
     accuracy: float = Field(default=1e-3, gt=0.0, le=0.1, description="of OpenSim's integrator")
+    sensor_noise: Literal["none", "trained", "usual"] = Field(
+        default="none", description="of the device in the walks, not only in training"
+    )
     least_strides: int = Field(
         default=ENOUGH_STRIDES, ge=1, description="per seed, speed and slope; fewer are told"
     )
@@ -59,6 +62,7 @@ class LearnedArm(Config):
             settle=self.settle,
             accuracy=self.accuracy,
             workers=1,
+            sensor_noise=self.sensor_noise,
         )
 
     def quick_look(self) -> Self:
