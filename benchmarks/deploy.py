@@ -1,8 +1,9 @@
 """How long a policy takes on a device: ONNX, numpy and C here, instructions on a microcontroller.
 
-Networks of the sizes that training and distillation make, with random weights. Times on this
-machine are the least of several turns. The emulator counts instructions; it knows no cycles, caches
-or flash, so a time on a real board is an estimate that everybody makes for their own.
+The policy that ships, and networks of the sizes that training and distillation make, with random
+weights. Times on this machine are the least of several turns. The emulator counts instructions; it
+knows no cycles, caches or flash, so a time on a real board is an estimate that everybody makes for
+their own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from osim_exo import provenance
 from osim_exo.deploy.emulator import BOARDS, EmulatedDevice, build_program, missing_tools
@@ -27,18 +27,20 @@ from osim_exo.deploy.log import LogWriter
 from osim_exo.deploy.policy_controller import bundle_hash
 from osim_exo.deploy.runtime import Runtime
 from osim_exo.deploy.settings import ControllerSpec, RunSettings
+from osim_exo.deploy.shipped import find_policy
 from osim_exo.deploy.streams import open_stream
 from osim_exo.deploy.timing import SystemClock, real_time
 from osim_exo.files import write_json
-from osim_exo.learn.export_students import export_student
-from osim_exo.learn.students import Student, StudentConfig
 from osim_exo.policy import Action, Interface, Policy, Signal
 
-NETWORKS: dict[str, StudentConfig] = {
-    "dense, 10 readings": StudentConfig(history=10, blocks=(10,), width=64),
-    "convolutions, 100 readings": StudentConfig(),
-    "recurrent, 100 readings": StudentConfig(kind="gru"),
+NETWORKS: dict[str, dict[str, Any]] = {
+    "dense, 10 readings": {"history": 10, "blocks": (10,), "width": 64},
+    "convolutions, 100 readings": {},
+    "recurrent, 100 readings": {"kind": "gru"},
 }
+"""Settings of students, as `osim_exo.learn.students.StudentConfig` has them."""
+
+SHIPPED = "hip_thigh_gyro"
 RATE = 100.0
 
 
@@ -60,9 +62,10 @@ def run(json_path: str | Path | None = None, quick: bool = False) -> dict[str, A
     ratios: dict[str, float] = {}
     skipped: list[dict[str, str]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for place, (name, config) in enumerate(NETWORKS.items()):
+        bundles = {f"shipped {SHIPPED}": find_policy(SHIPPED), **_random(Path(folder), skipped)}
+        for place, (name, bundle) in enumerate(bundles.items()):
             work = Path(folder) / str(place)
-            bundle = _bundle(work / "policy", config)
+            work.mkdir()
             times = _times(bundle, work, 20 if quick else 200, skipped)
             rows += [_row(f"{name}: {engine}", t, "us") for engine, t in times.items()]
             if "C" in times:
@@ -111,12 +114,26 @@ def _interface(history: int) -> Interface:
     )
 
 
-def _bundle(folder: Path, config: StudentConfig) -> Path:
-    folder.parent.mkdir(parents=True)
-    student = Student(config, 2, 2, torch.Generator().manual_seed(0))
-    recorded = np.random.default_rng(0).normal(0.0, 2.0, (64, 2 * config.history))
-    student.normalise_like(torch.from_numpy(recorded))
-    return export_student(folder, student, _interface(config.history), {"run": "bench"}, recorded)
+def _random(folder: Path, skipped: list[dict[str, str]]) -> dict[str, Path]:
+    """Bundles of networks with random weights; they need torch."""
+    try:
+        import torch
+
+        from osim_exo.learn.export_students import export_student
+        from osim_exo.learn.students import Student, StudentConfig
+    except ModuleNotFoundError as error:
+        reason = f"{error.name} is not installed."
+        skipped.append({"what": "networks with random weights", "reason": reason})
+        return {}
+    found = {}
+    for name, fields in NETWORKS.items():
+        config = StudentConfig(**fields)
+        student = Student(config, 2, 2, torch.Generator().manual_seed(0))
+        recorded = np.random.default_rng(0).normal(0.0, 2.0, (64, 2 * config.history))
+        student.normalise_like(torch.from_numpy(recorded))
+        face, place = _interface(config.history), folder / f"random {len(found)}"
+        found[name] = export_student(place, student, face, {"run": "bench"}, recorded)
+    return found
 
 
 def _least(what: Callable[[], object], repeats: int, turns: int = 7) -> float:
@@ -175,8 +192,8 @@ def _emulated(name: str, work: Path, skipped: list[dict[str, str]]) -> list[dict
 
 
 def _loop(work: Path, seconds: float) -> list[dict[str, Any]]:
-    """The runtime with the largest network against a virtual exo in a process of its own."""
-    bundle = work / "1" / "policy"
+    """The runtime with the shipped policy against a virtual exo in a process of its own."""
+    bundle = find_policy(SHIPPED)
     spec = {"folder": str(bundle), "sha256": bundle_hash(bundle)}
     settings = RunSettings(mass=75.0, controller=ControllerSpec(kind="policy", settings=spec))
     words = [sys.executable, "-m", "osim_exo", "--quiet", "deploy", "virtual"]

@@ -15,6 +15,7 @@ timing, runtime     deadlines and the loop; any `osim_exo.control.Controller` ru
 log, replay, score  the black box, the same run again, agreement with a simulated walk
 device_core         the device's side, twin of the C99 firmware in ``firmware/``
 virtual_exo, ...    a whole device, its walkers, disturbances and ports
+shipped             policies that are here without training, by name
 policy_controller   a policy bundle, known by its hash; `novelty`: input unlike that of training
 export, c_source    a bundle as C99, ONNX or, by stride_profile and openexo, as torque profiles
 host_c, emulator    the exported policy and the firmware compiled here, or on an emulated Cortex-M

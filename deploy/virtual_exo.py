@@ -63,7 +63,7 @@ class Moment:
     ----------
     time_us : device's time
     commanded_mnm : torque that the firmware asks of the drives, 0.001 Nm
-    delivered : torque of the drives, without friction, Nm
+    delivered : torque of the drives, behind a strap if they have one, without friction, Nm
     state : DeviceState
     heard_us : device's time when something came from the host last
     """
@@ -170,12 +170,12 @@ class VirtualExo:
     def _drives(self, commanded: tuple[int, int], pose: Pose, time: float) -> None:
         if self.core.state != DeviceState.ENABLED:
             # The power stage is off: no current, whatever was on its way.
-            self._drive.reset()
+            self._drive.reset(angle=pose.angle, speed=pose.speed)
             self.delivered = (0.0, 0.0)
             return
         weak = 0.0 if self._disturber.active("drive_weak", time) else 1.0
         command = np.array([commanded]) * 1e-3 * weak
-        torque = self._drive.step(command, np.array([pose.speed]))
+        torque = self._drive.step(command, np.array([pose.speed]), np.array([pose.angle]))
         self.delivered = float(torque[0, 0]), float(torque[0, 1])
 
     def _warm(self, dt: float) -> None:

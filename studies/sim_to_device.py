@@ -1,8 +1,8 @@
 """From policy to device: the exported policy on the firmware against the simulation.
 
-Run with ``osim-exo study run sim_to_device --out DIR``, or as a script with the folder of a bundle:
-``python -m osim_exo.studies.sim_to_device BUNDLE``. Without one, a small exo policy is
-trained first.
+Run with ``osim-exo study run sim_to_device --out DIR``, or as a script with the folder of a bundle,
+or the name of a shipped one: ``python -m osim_exo.studies.sim_to_device hip_thigh_gyro``. Without
+one, a small exo policy is trained first.
 """
 
 import sys

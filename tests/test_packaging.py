@@ -28,6 +28,7 @@ GROUND = {
     "parallel",
     "progress",
     "provenance",
+    "strap",
     "trial",
     "units",
 }

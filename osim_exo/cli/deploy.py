@@ -52,7 +52,7 @@ class RunDevice(Command):
     """body mass of the person, kg; it caps the torque"""
 
     policy: conf.Positional[Path | None] = None
-    """folder of a policy bundle to run; without one, --controller"""
+    """folder of a policy bundle to run, or a shipped one as hip_thigh_gyro; else --controller"""
 
     onboard: bool = False
     """the device's own copy of the policy acts, within what this machine allows and watches"""
@@ -150,8 +150,9 @@ class RunDevice(Command):
         if self.policy is None or not self.port.startswith(CAN_SCHEME):
             return
         from osim_exo.deploy.export import read_bundle
+        from osim_exo.deploy.shipped import find_policy
 
-        rows = read_bundle(self.policy)[0].observations
+        rows = read_bundle(find_policy(self.policy))[0].observations
         blind = [row.name for row in rows if row.name.startswith("thigh_")]
         if blind:
             raise InputError(
@@ -180,7 +181,7 @@ class ReplayLog(Command):
     """black box of a run"""
 
     policy: Path | None = None
-    """folder of the policy that ran, if it lies elsewhere now"""
+    """folder of the policy that ran, if it lies elsewhere now, or the name of a shipped one"""
 
     json: JsonTarget = None
 
@@ -188,9 +189,11 @@ class ReplayLog(Command):
         """Replay and print."""
         from osim_exo.deploy.log import read_log
         from osim_exo.deploy.replay import logged_policy, replay
+        from osim_exo.deploy.shipped import find_policy
 
         log = read_log(self.log)
-        result = replay(log, None if self.policy is None else logged_policy(log, self.policy))
+        held = None if self.policy is None else logged_policy(log, find_policy(self.policy))
+        result = replay(log, held)
         if self.json is not None:
             emit_json(self.json, result.to_dict())
         if str(self.json) != STDOUT:
@@ -217,12 +220,14 @@ class Deploy:
     ]
 
 
-def _policy_spec(folder: Path) -> dict[str, Any]:
+def _policy_spec(name: Path) -> dict[str, Any]:
     """Settings that name a policy by its folder and its hashes."""
     from osim_exo.deploy.c_source import constants_crc
     from osim_exo.deploy.export import read_bundle
     from osim_exo.deploy.policy_controller import bundle_hash
+    from osim_exo.deploy.shipped import find_policy
 
+    folder = find_policy(name)
     _, network, _ = read_bundle(folder)
     settings = {
         "folder": str(folder.resolve()),

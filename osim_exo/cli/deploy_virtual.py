@@ -46,7 +46,8 @@ class VirtualDevice(Command):
     """ground of a live walker, uphill positive, degrees"""
 
     policy: Path | None = None
-    """policy bundle that the firmware holds, exported to C, for deploy run --onboard"""
+    """policy that the firmware holds, exported to C, for deploy run --onboard: a bundle's folder,
+    or a shipped one as hip_thigh_gyro"""
 
     board: Literal["host", "cortex-m4", "cortex-m7"] = "host"
     """where a firmware with a policy runs: compiled for this machine, or on an emulated board"""
@@ -135,10 +136,12 @@ class VirtualDevice(Command):
         from osim_exo.deploy.emulator import EmulatedDevice, build_program
         from osim_exo.deploy.export import export
         from osim_exo.deploy.host_c import HostDevice, build_library
+        from osim_exo.deploy.shipped import find_policy
 
+        policy = find_policy(str(self.policy))
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            export(str(self.policy), "c99", work / "out", mass=self.mass)
+            export(policy, "c99", work / "out", mass=self.mass)
             if self.board == "host":
                 yield HostDevice(build_library(work / "out", work), settings, self.mass)
                 return

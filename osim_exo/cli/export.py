@@ -23,7 +23,7 @@ class Export(Command):
     """
 
     bundle: conf.Positional[Path]
-    """folder of the policy"""
+    """folder of the policy, or the name of a shipped one as hip_thigh_gyro"""
 
     to: Literal["c99", "onnx", "openexo"]
     """what to write"""
@@ -42,10 +42,11 @@ class Export(Command):
     def run(self, progress: Progress) -> int:
         """Export and print what was compared."""
         from osim_exo.deploy.export import export
+        from osim_exo.deploy.shipped import find_policy
         from osim_exo.io import read_trial
 
         walk = None if self.walk is None else read_trial(self.walk)
-        done = export(self.bundle, self.to, self.out, walk, self.mass)
+        done = export(find_policy(self.bundle), self.to, self.out, walk, self.mass)
         if self.json is not None:
             emit_json(self.json, done.to_dict())
         if str(self.json) != STDOUT:

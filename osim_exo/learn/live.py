@@ -93,7 +93,7 @@ class LiveWalker:
         self._dt, self._step, self.fell_at = dt, 0, None
         self._random = np.random.default_rng(seed)
         worn = task.model.exo or HipExo()
-        limits = worn.limits.changed(**IDEAL)
+        limits = worn.limits.changed(**IDEAL, strap=None)
         self._physics = CompiledPhysics(
             task.model, 1, dt, substep, limits=limits, on_failure="mark"
         )

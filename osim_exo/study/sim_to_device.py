@@ -27,6 +27,7 @@ from osim_exo.deploy.runtime import RunReport, Runtime
 from osim_exo.deploy.score import Score
 from osim_exo.deploy.score_page import compare, page
 from osim_exo.deploy.settings import ControllerSpec, RunSettings
+from osim_exo.deploy.shipped import find_policy
 from osim_exo.deploy.states import Ramps
 from osim_exo.deploy.timing import SimulatedClock
 from osim_exo.deploy.virtual_exo import VirtualExo, VirtualSettings
@@ -61,7 +62,8 @@ class DeviceSweep(Sweep):
     kind: Literal["sim_to_device"] = "sim_to_device"
     walker: str = Field(description="a shipped walker, or the folder of a run: the human")
     exo: str = Field(
-        default="", description="bundle of the exo's policy, a student; trained here if not given"
+        default="",
+        description="policy of the exo: a student's bundle, or a shipped one; else trained here",
     )
     exo_steps: int = Field(default=600_000, ge=1, description="of training where none is given")
     boards: tuple[Board, ...] = Field(default=("host", "cortex-m4"), min_length=1)
@@ -123,7 +125,7 @@ class DeviceSweep(Sweep):
         ]
 
     def _bundle(self, folder: Path) -> Path:
-        return Path(self.exo) if self.exo else folder / POLICY / "run" / "policy" / "exo"
+        return find_policy(self.exo) if self.exo else folder / POLICY / "run" / "policy" / "exo"
 
     def _policy(self, folder: Path, progress: Progress) -> Row:
         """Train an exo for the walker where none is given; write its C and the others."""
