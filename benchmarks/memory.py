@@ -22,7 +22,10 @@ SETTLED = 0.5
 """Share of the looks at the start that does not count: buffers are made then."""
 
 LOOK_EVERY = 20
-"""Iterations between two looks at the memory."""
+"""Iterations between two looks at the memory; the last iteration is looked at too."""
+
+MARKS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Shares of the control steps at which the resident memory is told."""
 
 
 def run(json_path: str | Path | None = None, quick: bool = False) -> dict[str, Any]:
@@ -42,6 +45,7 @@ def run(json_path: str | Path | None = None, quick: bool = False) -> dict[str, A
     begin = int(SETTLED * len(steps))
     rows = [
         {"what": "control steps", "value": float(steps[-1]), "unit": "1"},
+        *on_the_way(steps, resident),
         {"what": "resident, settled", "value": float(resident[begin]), "unit": "MB"},
         {"what": "resident, at the end", "value": float(resident[-1]), "unit": "MB"},
         {
@@ -55,6 +59,19 @@ def run(json_path: str | Path | None = None, quick: bool = False) -> dict[str, A
     if json_path is not None:
         write_json(json_path, result)
     return result
+
+
+def on_the_way(steps: Array, resident: Array) -> list[dict[str, Any]]:
+    """Rows of the resident memory at shares of the way, `MARKS`."""
+    at = [int(np.argmin(np.abs(steps - share * steps[-1]))) for share in MARKS]
+    return [
+        {
+            "what": f"resident, after {steps[i] / 1e6:.1f} million steps",
+            "value": float(resident[i]),
+            "unit": "MB",
+        }
+        for i in at
+    ]
 
 
 def memory_of_training(steps: int, n_env: int = 512) -> tuple[Array, Array]:
@@ -77,7 +94,7 @@ def memory_of_training(steps: int, n_env: int = 512) -> tuple[Array, Array]:
         training.begin()
         for number in range(learn.iterations):
             training.iterate()
-            if number % LOOK_EVERY == 0:
+            if number % LOOK_EVERY == 0 or number == learn.iterations - 1:
                 gc.collect()
                 found.append((training.steps, own.memory_info().rss / 1e6))
     finally:

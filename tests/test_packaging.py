@@ -89,6 +89,8 @@ HOUSED = {
     "task": "env",
     "walking": "env",
     "inverse": "evaluate",
+    "kinematics": "evaluate",
+    "marker_checks": "evaluate",
 }
 """Modules that belong to the room of another one."""
 

@@ -20,11 +20,13 @@ from osim_exo.cli.baseline import Baseline
 from osim_exo.cli.bench import Bench
 from osim_exo.cli.command import BAD_INPUT, DONE, FAILED, INTERRUPTED, Command, attach_json_target
 from osim_exo.cli.compare import Compare, Report
+from osim_exo.cli.degrade import Degrade
 from osim_exo.cli.deploy import Deploy
 from osim_exo.cli.distil import Distil
 from osim_exo.cli.doctor import Doctor
 from osim_exo.cli.evaluate import Evaluate
 from osim_exo.cli.export import Export
+from osim_exo.cli.ik import Ik
 from osim_exo.cli.models import Models
 from osim_exo.cli.study import Study
 from osim_exo.cli.train import Train, attach_negative_spans
@@ -35,10 +37,12 @@ from osim_exo.progress import for_stream
 Commands = (
     Annotated[Doctor, conf.subcommand("doctor")]
     | Annotated[Models, conf.subcommand("models")]
+    | Annotated[Ik, conf.subcommand("ik")]
     | Annotated[Baseline, conf.subcommand("baseline")]
     | Annotated[Train, conf.subcommand("train")]
     | Annotated[Evaluate, conf.subcommand("evaluate")]
     | Annotated[Distil, conf.subcommand("distil")]
+    | Annotated[Degrade, conf.subcommand("degrade")]
     | Annotated[Study, conf.subcommand("study")]
     | Annotated[Compare, conf.subcommand("compare")]
     | Annotated[Report, conf.subcommand("report")]

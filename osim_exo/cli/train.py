@@ -50,6 +50,12 @@ class Train(Command):
     task: Literal["walk", "imitate"] | None = None
     """walk: commanded speed, no reference (default); imitate: track a reference gait"""
 
+    reference: Path | None = None
+    """.mot or .sto file to imitate, as osim-exo ik writes; by default the solved gaits"""
+
+    belt_speed: float | None = None
+    """with --reference: of the treadmill it was recorded on, m/s"""
+
     speeds: str | None = None
     """commanded speeds in m/s, as 1.25 or 0.8:1.6"""
 
@@ -119,7 +125,9 @@ class Train(Command):
         if self.resume:
             result = learning.resume(self.out, progress=progress)
         else:
-            result = learning.train(self.settings(), self.out, progress=progress)
+            settings = self.settings()
+            _tell_reference(settings, quiet=str(self.json) == STDOUT)
+            result = learning.train(settings, self.out, progress=progress)
         if self.json is not None:
             emit_json(self.json, _as_dict(result))
         if str(self.json) != STDOUT:
@@ -178,6 +186,13 @@ class Train(Command):
         """Put what was given into a task's settings."""
         if self.task is not None:
             task["kind"] = self.task
+        if self.reference is not None:
+            task["kind"] = self.task or "imitate"
+            task["reference"] = {"path": str(self.reference.resolve())}
+        if self.belt_speed is not None:
+            if task.get("reference") is None:
+                raise InputError("--belt-speed goes with --reference, the motion on that belt.")
+            task["reference"]["belt_speed"] = self.belt_speed
         if self.condition is not None:
             task["condition"] = self.condition
         worn = task.get("condition", "no_exo") != "no_exo"
@@ -220,6 +235,21 @@ def span(name: str, text: str) -> tuple[float, float]:
         raise InputError(
             f"--{name} {text} was given; allowed is one number, or low:high as 0.8:1.6."
         ) from None
+
+
+def _tell_reference(settings: TrainConfig, quiet: bool) -> None:
+    """Print what is made of a recorded reference, before minutes are spent on it."""
+    from osim_exo.learn.tasks import TaskConfig, make
+
+    task = settings.task
+    if quiet or not isinstance(task, TaskConfig) or task.reference is None:
+        return
+    env = make(task, 1, 0)
+    try:
+        for note in env.notes:
+            output().print(f"Reference: {note}")
+    finally:
+        env.close()
 
 
 def _as_dict(result: RunResult) -> dict[str, Any]:

@@ -12,14 +12,9 @@ import numpy as np
 from osim_exo.errors import DataError, check_option
 from osim_exo.io.c3d_raw import RawRecording, read_raw
 from osim_exo.io.force_plates import ForcePlate, plate_loads, side_loads
-from osim_exo.io.markers import Markers, metres
+from osim_exo.io.markers import AXES, Markers, laboratory_axes, metres
 from osim_exo.trial import Array, Channels
 
-_AXES = {
-    sign + axis: (1.0 if sign == "+" else -1.0) * np.eye(3)[i]
-    for i, axis in enumerate("xyz")
-    for sign in "+-"
-}
 _MOMENT = {"nm": 1.0, "n.m": 1.0, "n*m": 1.0, "nmm": 1e-3, "n.mm": 1e-3, "n*mm": 1e-3}
 
 
@@ -135,15 +130,7 @@ def _guess_unit(points: Array) -> str:
 
 def _rotation(raw: RawRecording, forward: str | None, up: str | None) -> Array:
     """Rows: OpenSim's x, y, z in the laboratory's axes."""
-    upward = check_option("up", up or (raw.up if raw.up in _AXES else "+z"), _AXES)
-    ahead = check_option("forward", forward or "+x", _AXES)
-    if upward[1] == ahead[1]:
-        raise DataError(
-            f"forward={ahead} and up={upward} lie on one axis; give two different axes of "
-            f"{', '.join(_AXES)}."
-        )
-    x, y = _AXES[ahead], _AXES[upward]
-    return np.stack([x, y, np.cross(x, y)])
+    return laboratory_axes(forward or "+x", up or (raw.up if raw.up in AXES else "+z"))
 
 
 def _rotated(plate: ForcePlate, axes: Array) -> ForcePlate:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from osim_exo.errors import DataError
+from osim_exo.errors import DataError, check_option
 from osim_exo.io.tables import check_time, read_lines
 from osim_exo.trial import Array
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 """Length units that marker files use, in metres."""
+
+
+AXES = {
+    sign + axis: (1.0 if sign == "+" else -1.0) * np.eye(3)[i]
+    for i, axis in enumerate("xyz")
+    for sign in "+-"
+}
+"""Axes of a laboratory by name, as unit vectors."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,33 @@ class Markers:
         if name not in self.names:
             raise DataError(f"No marker '{name}'. There are: {', '.join(self.names)}.")
         return self.positions[:, self.names.index(name)]
+
+    def turned(self, forward: str = "+x", up: str = "+y") -> Markers:
+        """The same markers in OpenSim's axes; see `laboratory_axes`."""
+        return replace(self, positions=self.positions @ laboratory_axes(forward, up).T)
+
+
+def laboratory_axes(forward: str, up: str) -> Array:
+    """OpenSim's x (forward), y (up) and z (right) as the rows of a (3, 3) array.
+
+    Parameters
+    ----------
+    forward, up : axes of the laboratory, ``+x`` ... ``-z``
+
+    Raises
+    ------
+    InputError
+        A name is unknown.
+    DataError
+        Both lie on one axis.
+    """
+    x, y = (AXES[check_option(n, a, AXES)] for n, a in (("forward", forward), ("up", up)))
+    if abs(x @ y) > 0.5:
+        raise DataError(
+            f"forward={forward} and up={up} lie on one axis; give two different axes of "
+            f"{', '.join(AXES)}."
+        )
+    return np.stack([x, y, np.cross(x, y)])
 
 
 def metres(unit: str, where: str) -> float:

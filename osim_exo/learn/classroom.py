@@ -150,7 +150,7 @@ class Classroom:
         )
         others = [a.optimal_force for a in physics.spec.actuators if a.name in physics.names.others]
         force = others[0] if others else 1.0
-        strides = strides_of(task, physics.names)
+        strides = strides_of(task, physics)
         task = with_reference(task, strides)
         self._walker = Walker(task, physics, force, None, policies, sensed)
         self._starts = StartSource(task.starts, physics, strides)

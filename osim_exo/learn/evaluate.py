@@ -11,25 +11,25 @@ import numpy.typing as npt
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from osim_exo.config import Config
-from osim_exo.control import (
-    Controller,
-    DelayedOutputFeedback,
-    LearnedController,
-    Playback,
-    Spline,
-    ZeroTorque,
-)
+from osim_exo.control import Controller
 from osim_exo.errors import InputError
 from osim_exo.learn.sensing import NoisySenses, SensorNoise, sensed, sensor_errors
-from osim_exo.learn.tasks import START_ACTIVATION, frozen_policies, strides_of
+from osim_exo.learn.tasks import frozen_policies, strides_of
 from osim_exo.learn.tasks.config import CommandPoint, Commands, TaskConfig
 from osim_exo.learn.tasks.ends import Falls
 from osim_exo.learn.tasks.senses import Reading
 from osim_exo.learn.tasks.starts import StartSource
-from osim_exo.learn.tasks.strides import Strides, recorded_strides
+from osim_exo.learn.tasks.strides import Strides
 from osim_exo.learn.tasks.walker import Actor, Walker
-from osim_exo.learn.tracks import Track, Tracked, tracking, trials
-from osim_exo.physics.base import Physics, PhysicsNames
+from osim_exo.learn.tracks import (
+    Track,
+    Tracked,
+    driven_by,
+    stride_tracking,
+    tracking,
+    trials,
+)
+from osim_exo.physics.base import Physics
 from osim_exo.physics.compiled import CompiledPhysics
 from osim_exo.physics.compiled.source import model_spec
 from osim_exo.physics.pool import PhysicsPool
@@ -126,15 +126,19 @@ class Walked:
     trials : one per run that lasted; settling time left out
     fell_at : per run, s since its start; None where it did not fall
     duration : that was asked for, s
-    tracking : by coordinate, how near to the reference; only for tasks that imitate
     torques : what the device was commanded; None without a device
+    tracking : by coordinate, how near to the reference at its phase; only for tasks that imitate
+    stride_tracking : the same of mean strides, whatever their phase
+    notes : what was done to a recorded reference
     """
 
     trials: tuple[Trial, ...]
     fell_at: tuple[float | None, ...]
     duration: float
-    tracking: Mapping[str, Tracked] = field(default_factory=dict)
     torques: Torques | None = None
+    tracking: Mapping[str, Tracked] = field(default_factory=dict)
+    stride_tracking: Mapping[str, Tracked] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def falls(self) -> int:
@@ -185,16 +189,14 @@ def evaluate(
     spec = model_spec(config.model)
     trunk = [a.optimal_force for a in spec.actuators if not a.name.startswith("exo_")]
     if config.reference is not None:
-        names = PhysicsNames(
-            tuple(c.name for c in spec.coordinates), tuple(m.name for m in spec.muscles)
-        )
-        speed = float(recorded_strides(config.reference, names, START_ACTIVATION).speeds[0])
-        settings = settings.changed(speed=speed, slope_deg=0.0, schedule=())
-    task = config.changed(commands=settings.commands())
+        settings = settings.changed(slope_deg=0.0, schedule=())
     others = frozen_policies(config) if frozen is None else frozen
-    physics = _physics(task, settings)
+    physics = _physics(config, settings)
     try:
-        strides = None if settings.standing else strides_of(task, physics.names)
+        strides = None if settings.standing else strides_of(config, physics)
+        if config.reference is not None and strides is not None:
+            settings = settings.changed(speed=float(strides.speeds[0]))
+        task = config.changed(commands=settings.commands())
         followed = strides if config.kind == "imitate" else None
         force = trunk[0] if trunk else 1.0
         errors = sensor_errors(settings.sensor_noise, config.randomisation)
@@ -212,31 +214,20 @@ def evaluate(
     slope = config.model.changed(slope_deg=settings.first_slope_deg)
     spans = [_span(settings, time, len(track.speeds)) for time in fell_at]
     if controller is not None:
-        facts = {**_driven_by(controller), **facts}
+        facts = {**driven_by(controller), **facts}
     told = [_facts(task, settings, k, t, label, facts) for k, t in enumerate(fell_at)]
     found = trials(slope, track, spans, settings.record_dt, told)
-    near = tracking(track, config.control_dt, settings.settle, fell_at) if track.followed else {}
+    near, alike = {}, {}
+    if followed is not None:
+        near = tracking(track, config.control_dt, settings.settle, fell_at)
+        stride = followed.stride(settings.speed, settings.slope_deg)
+        alike = stride_tracking(found, track.names.coordinates, stride)
     torques = None
     if task.condition != "no_exo":
         advice = np.array(track.advised) if track.advised else None
         torques = Torques(np.array(track.commanded), advice)
-    return Walked(tuple(found), tuple(fell_at), settings.duration, near, torques)
-
-
-CONTROLLERS: dict[type[object], str] = {
-    ZeroTorque: "none",
-    Spline: "spline",
-    Playback: "playback",
-    DelayedOutputFeedback: "delayed_output_feedback",
-    LearnedController: "learned",
-}
-"""What a trial calls its controller."""
-
-
-def _driven_by(controller: Controller) -> dict[str, str]:
-    """Condition and controller of trials."""
-    own = CONTROLLERS.get(type(controller), type(controller).__name__)
-    return {"condition": "zero_torque" if own == "none" else "assisted", "controller": own}
+    notes = () if followed is None else followed.notes
+    return Walked(tuple(found), tuple(fell_at), settings.duration, torques, near, alike, notes)
 
 
 def _check_task(config: TaskConfig, settings: Evaluation) -> None:

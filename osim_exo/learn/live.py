@@ -100,7 +100,7 @@ class LiveWalker:
         self._physics.set_parameters(slope_deg=slope_deg)
         self._felt = _Felt()
         self._signals = Onboard(self._physics, self._felt)
-        strides = strides_of(task, self._physics.names)
+        strides = strides_of(task, self._physics)
         followed = strides if task.kind == "imitate" else None
         trunk = [
             actuator.optimal_force

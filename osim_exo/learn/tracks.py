@@ -9,16 +9,44 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from osim_exo.analysis.cycles import mean_cycle
 from osim_exo.analysis.metabolics import with_metabolic_rates
+from osim_exo.control import (
+    Controller,
+    DelayedOutputFeedback,
+    LearnedController,
+    Playback,
+    Spline,
+    ZeroTorque,
+)
+from osim_exo.errors import DataError
 from osim_exo.learn.tasks.strides import FORWARD
 from osim_exo.models import ModelConfig
+from osim_exo.observations import TRANSLATIONS
 from osim_exo.physics.base import Physics, PhysicsNames
 from osim_exo.trial import Array, Trial
+
+CONTROLLERS: dict[type[object], str] = {
+    ZeroTorque: "none",
+    Spline: "spline",
+    Playback: "playback",
+    DelayedOutputFeedback: "delayed_output_feedback",
+    LearnedController: "learned",
+}
+"""What a trial calls its controller."""
+
+
+def driven_by(controller: Controller) -> dict[str, str]:
+    """Condition and controller of trials."""
+    own = CONTROLLERS.get(type(controller), type(controller).__name__)
+    return {"condition": "zero_torque" if own == "none" else "assisted", "controller": own}
 
 
 @dataclass(frozen=True)
 class Tracked:
     """How near a coordinate is to its reference over all walks, settling time left out.
+
+    Either moment by moment (`tracking`), or as mean strides (`stride_tracking`).
 
     Attributes
     ----------
@@ -86,8 +114,46 @@ def tracking(
     ends = [len(walked) if t is None else round(t / control_dt) for t in fell_at]
     rows = [(walked[first:end, k], wanted[first:end, k]) for k, end in enumerate(ends)]
     own, goal = (np.concatenate(part) for part in zip(*rows))
+    return _compared(track.names.coordinates, own, goal)
+
+
+def stride_tracking(
+    walks: Sequence[Trial], names: Sequence[str], reference: Array
+) -> dict[str, Tracked]:
+    """Errors and correlations of mean strides, whatever their phase and duration, by coordinate.
+
+    Every walk's strides, from right heel strike to right heel strike, are brought to 101 samples
+    and averaged. The reference is turned to where it fits them best, by as much for all
+    coordinates. Walks without a whole stride are left out.
+
+    Parameters
+    ----------
+    walks : settling time left out
+    names : of the reference's columns
+    reference : (101, n) array, rad or m; its last sample is its first
+    """
+    kept = [i for i, name in enumerate(names) if name != FORWARD]
+    angles = [k for k, i in enumerate(kept) if not names[i].endswith(TRANSLATIONS)]
+    wanted, rows = reference[:-1, kept], []
+    for walk in walks:
+        try:
+            mean = mean_cycle(walk, walk.coordinates.select([names[i] for i in kept]))
+        except DataError:  # fell before its first whole stride; counted among the falls
+            continue
+        own = mean.values[:-1]
+        turned = [np.roll(wanted, shift, axis=0) for shift in range(len(wanted))]
+        errors = [np.sum((own[:, angles] - goal[:, angles]) ** 2) for goal in turned]
+        rows.append((own, turned[int(np.argmin(errors))]))
+    if not rows:
+        return {}
+    own, goal = (np.concatenate(part) for part in zip(*rows))
+    return _compared([names[i] for i in kept], own, goal)
+
+
+def _compared(names: Sequence[str], own: Array, goal: Array) -> dict[str, Tracked]:
+    """RMS and correlation of every column but the forward one."""
     found = {}
-    for column, name in enumerate(track.names.coordinates):
+    for column, name in enumerate(names):
         a, b = own[:, column], goal[:, column]
         if name == FORWARD or a.size < 2:
             continue

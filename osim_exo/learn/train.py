@@ -28,6 +28,7 @@ from osim_exo.learn.ppo import Ppo
 from osim_exo.learn.records import Board, RunFolder
 from osim_exo.learn.synthetic import SyntheticConfig, SyntheticEnv
 from osim_exo.learn.tasks.config import TaskConfig
+from osim_exo.learn.tasks.motion import keep, kept
 from osim_exo.learn.transfer import adopt
 from osim_exo.progress import SILENT, Progress, Step
 from osim_exo.provenance import config_hash
@@ -250,6 +251,10 @@ def resume(out: str | Path, *, progress: Progress = SILENT) -> RunResult:
     """
     folder = RunFolder(out)
     config = TrainConfig.model_validate(folder.config())
+    task = config.task
+    if isinstance(task, TaskConfig) and task.reference is not None:
+        own = task.changed(reference=kept(task.reference, folder.path))
+        config = config.changed(task=own)
     return _run(config, folder, True, progress)
 
 
@@ -268,6 +273,8 @@ def _run(config: TrainConfig, folder: RunFolder, again: bool, progress: Progress
             # Only now, so that settings that cannot be used leave no run behind.
             folder.begin(config.model_dump(mode="json"), learn.seed)
             ours = True
+            if isinstance(config.task, TaskConfig) and config.task.reference is not None:
+                keep(config.task.reference, folder.path)
         rows = folder.keep_metrics(training.iteration)
         board = Board(folder.path / "tensorboard") if learn.tensorboard else None
         last = rows[-1] if rows else {}

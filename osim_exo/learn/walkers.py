@@ -16,6 +16,7 @@ from osim_exo.files import read_json, write_json
 from osim_exo.learn.chain import CHAIN, EXO, WORN, Chain, read_chain, read_chains, seed_folder
 from osim_exo.learn.tasks import frozen_policies
 from osim_exo.learn.tasks.config import TaskConfig
+from osim_exo.learn.tasks.motion import kept
 from osim_exo.learn.tasks.walker import Actor
 from osim_exo.names import CONDITIONS
 from osim_exo.policy import Policy
@@ -91,6 +92,8 @@ def _walker(place: Path, config: TaskConfig) -> TrainedWalker:
     learned: dict[str, Actor] = {
         part: Policy.load(place / POLICIES / part, "numpy") for part in parts
     }
+    if config.reference is not None:
+        config = config.changed(reference=kept(config.reference, place))
     summary = place / "summary.json"
     facts = read_json(summary) if summary.is_file() else {}
     return TrainedWalker(config, {**frozen_policies(config), **learned}, facts)

@@ -145,7 +145,7 @@ def _spent(
     speed, slope = loop.commands.draw(random, rows.size)
     standing = np.zeros(rows.size, dtype=bool)
     loop.commands.begin(rows, speed, slope, standing, random)
-    source = StartSource(task.starts, physics, strides_of(task, physics.names))
+    source = StartSource(task.starts, physics, strides_of(task, physics))
     phase = (rows % tuning.starts) / tuning.starts
     begun = source.place(rows, standing, speed, slope, random, phase)
     reading = Reading.of(physics)

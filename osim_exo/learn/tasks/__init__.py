@@ -12,7 +12,6 @@ from osim_exo.learn.tasks.config import (
     Ends,
     ExoSenses,
     ImitateReward,
-    MotionFile,
     Randomisation,
     Starts,
     Synergies,
@@ -20,10 +19,13 @@ from osim_exo.learn.tasks.config import (
     Trunk,
     WalkReward,
 )
-from osim_exo.learn.tasks.strides import Strides, recorded_strides, shipped_strides
+from osim_exo.learn.tasks.motion import MotionFile
+from osim_exo.learn.tasks.recorded import KNEES, recorded_strides
+from osim_exo.learn.tasks.strides import Strides, shipped_strides
 from osim_exo.learn.tasks.walker import Actor
-from osim_exo.physics.base import PhysicsNames
+from osim_exo.physics.base import Physics
 from osim_exo.physics.compiled import CompiledPhysics
+from osim_exo.physics.compiled.source import model_spec
 from osim_exo.policy import Policy
 
 __all__ = [
@@ -81,7 +83,7 @@ def make(
         config.threads,
         on_failure="mark",
     )
-    strides = strides_of(config, physics.names)
+    strides = strides_of(config, physics)
     policies = frozen_policies(config) if frozen is None else frozen
     return TaskEnv(with_reference(config, strides), physics, seed, strides, policies)
 
@@ -98,13 +100,26 @@ def frozen_policies(config: TaskConfig) -> dict[str, Actor]:
     return {part: Policy.load(path, "numpy") for part, path in folders.items() if path is not None}
 
 
-def strides_of(config: TaskConfig, names: PhysicsNames) -> Strides | None:
-    """Strides that a task starts within or imitates; None if it needs none."""
+def strides_of(config: TaskConfig, physics: Physics) -> Strides | None:
+    """Strides that a task starts within or imitates; None if it needs none.
+
+    Parameters
+    ----------
+    config : TaskConfig
+    physics : of the task's model; is as before afterwards
+    """
     if config.reference is not None:
-        return recorded_strides(config.reference, names, START_ACTIVATION)
+        bends = _knee_flexion(config)
+        return recorded_strides(config.reference, physics.names, START_ACTIVATION, physics, bends)
     if config.kind == "imitate" or config.starts.standing_share < 1.0:
-        return shipped_strides(config.starts.gaits, names)
+        return shipped_strides(config.starts.gaits, physics.names)
     return None
+
+
+def _knee_flexion(config: TaskConfig) -> float:
+    """Sign of the model's knee angles in flexion: that of the wider side of their range."""
+    ranges = [c.range for c in model_spec(config.model).coordinates if c.name in KNEES]
+    return 1.0 if sum(low + high for low, high in ranges) > 0.0 else -1.0
 
 
 def with_reference(config: TaskConfig, strides: Strides | None) -> TaskConfig:

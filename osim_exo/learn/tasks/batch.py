@@ -65,6 +65,10 @@ class TaskEnv:
     seed : of everything that is drawn
     strides : to start within and to imitate; None if every episode begins standing
     frozen : policies that act but are not learned, by part
+
+    Attributes
+    ----------
+    notes : what was done to a recorded reference
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class TaskEnv:
         frozen: Mapping[str, Actor] | None = None,
     ) -> None:
         self.config, self._physics = config, physics
+        self.notes = () if strides is None else strides.notes
         imitates = config.kind == "imitate"
         others = physics.names.others
         torques = [a.optimal_force for a in physics.spec.actuators if a.name in others]

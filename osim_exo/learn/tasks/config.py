@@ -8,14 +8,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from osim_exo.config import Config
+from osim_exo.learn.tasks.motion import FASTEST as FASTEST
+from osim_exo.learn.tasks.motion import MotionFile
 from osim_exo.models import HipExo, ModelConfig
 from osim_exo.names import Condition
 
 Learner = Literal["human", "exo", "both"]
 Span = tuple[float, float]
-
-FASTEST = 2.2
-"""m/s; beyond it people run."""
 
 STEEPEST = 10.0
 """Degrees; steeper ground is no walking task here."""
@@ -181,20 +180,6 @@ class ImitateReward(Config):
     exo_change: float = Field(default=-0.02, le=0.0, description="times mean (change / max)^2")
     lost: float = Field(
         default=1.2, gt=0.0, description="sum of squared angle errors that ends an episode, rad^2"
-    )
-
-
-class MotionFile(Config):
-    """One stride of a recorded motion as reference."""
-
-    path: Path = Field(description=".mot or .sto file with the model's coordinates")
-    start: float | None = Field(default=None, description="of the stride, s; the file's start")
-    end: float | None = Field(default=None, description="of the stride, s; the file's end")
-    belt_speed: float = Field(
-        default=0.0, ge=-FASTEST, le=FASTEST, description="of the treadmill, added to pelvis_tx"
-    )
-    closure: float = Field(
-        default=0.2, gt=0.0, description="largest difference of start and end posture, rad or m"
     )
 
 

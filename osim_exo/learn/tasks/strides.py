@@ -11,9 +11,7 @@ import numpy.typing as npt
 from osim_exo.baseline.library import SLOPES_DEG, SPEEDS, gait_folder
 from osim_exo.baseline.solution import Solution, stride_from
 from osim_exo.baseline.storage import load_solution
-from osim_exo.errors import DataError, InputError
-from osim_exo.io import read_table
-from osim_exo.learn.tasks.config import MotionFile
+from osim_exo.errors import DataError
 from osim_exo.physics.base import PhysicsNames
 
 Array = npt.NDArray[np.float64]
@@ -22,9 +20,6 @@ SAMPLES = 101
 """Samples of a stride, 0 and 100 % included."""
 
 FORWARD = "pelvis_tx"
-
-SLOWEST = 0.1
-"""m/s; a slower reference is no walk."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,7 @@ class Strides:
     coordinates, rates : (n_speed, n_slope, `SAMPLES`, n_coordinate) arrays
     activations : (n_speed, n_slope, `SAMPLES`, n_muscle) array
     periods : (n_speed, n_slope) array, s; of a stride
+    notes : what was done to a recording
     """
 
     def __init__(
@@ -64,11 +60,12 @@ class Strides:
         rates: Array,
         activations: Array,
         periods: Array,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.speeds, self.slopes_deg = np.asarray(speeds, float), np.asarray(slopes_deg, float)
         self._split = (coordinates.shape[-1], coordinates.shape[-1] + rates.shape[-1])
         self._states = np.concatenate([coordinates, rates, activations], axis=-1)
-        self._periods = periods
+        self._periods, self.notes = periods, notes
 
     def at(self, phase: Array, speed: Array, slope_deg: Array) -> Posture:
         """States at phases (shares of a stride, any number) of speeds and slopes, (n,) arrays."""
@@ -81,6 +78,12 @@ class Strides:
             total += weight[:, None] * (before + along * (after - before))
         coordinates, rates, activations = np.split(total, self._split, axis=1)
         return Posture(coordinates, rates, activations)
+
+    def stride(self, speed: float, slope_deg: float) -> Array:
+        """Coordinates over a stride, (`SAMPLES`, n_coordinate) array, rad or m."""
+        ones = np.ones(SAMPLES)
+        phase = np.linspace(0.0, 1.0, SAMPLES)
+        return self.at(phase, speed * ones, slope_deg * ones).coordinates
 
     def period(self, speed: Array, slope_deg: Array) -> Array:
         """Time of a stride, (n,) array, s."""
@@ -172,88 +175,3 @@ def _sampled(solution: Solution, columns: PhysicsNames) -> tuple[Array, Array, A
     coordinates[:, columns.coordinates.index(FORWARD)] = 0.0
     activations = np.clip(table(columns.muscles, "activation"), 0.0, 1.0)
     return coordinates, table(columns.coordinates, "speed"), activations
-
-
-def recorded_strides(motion: MotionFile, columns: PhysicsNames, activation: float) -> Strides:
-    """A recorded stride as the only member; its muscles are not known.
-
-    Parameters
-    ----------
-    motion : the file; units as its header says
-    columns : names of the physics
-    activation : that every muscle starts with
-
-    Raises
-    ------
-    DataError
-        The file lacks a coordinate, or the span is no periodic stride.
-    InputError
-        The span lies outside the file.
-    """
-    table = read_table(motion.path)
-    named = {_short(name): table.channels[name] for name in table.channels.names}
-    missing = [name for name in columns.coordinates if name not in named]
-    if missing:
-        raise DataError(
-            f"{motion.path} has no column of {', '.join(missing)}. To imitate it, every coordinate "
-            f"of the model must be in it by name: {', '.join(columns.coordinates)}. It has: "
-            f"{', '.join(table.channels.names)}."
-        )
-    first = table.time[0] if motion.start is None else motion.start
-    last = table.time[-1] if motion.end is None else motion.end
-    if not table.time[0] - 1e-9 <= first < last <= table.time[-1] + 1e-9:
-        raise InputError(
-            f"A stride from {first:g} to {last:g} s was asked for; {motion.path} spans "
-            f"{table.time[0]:g} to {table.time[-1]:g} s."
-        )
-    time = np.linspace(first, last, SAMPLES)
-    values = np.stack(
-        [np.interp(time, table.time, named[name]) for name in columns.coordinates], axis=1
-    )
-    forward = columns.coordinates.index(FORWARD)
-    values[:, forward] += motion.belt_speed * (time - first)
-    speed = float((values[-1, forward] - values[0, forward]) / (last - first))
-    if speed < SLOWEST:
-        raise DataError(
-            f"{motion.path}: the pelvis moves forward at {speed:.3g} m/s only. For a walk on a "
-            "treadmill give reference.belt_speed."
-        )
-    values[:, forward] -= values[0, forward] + speed * (time - first)
-    _check_closed(motion, columns, values)
-    step = (last - first) / (SAMPLES - 1)
-    closed = np.concatenate([values[-2:-1], values, values[1:2]])
-    rates = (closed[2:] - closed[:-2]) / (2.0 * step)
-    rates[:, forward] += speed
-    values[:, forward] = 0.0
-    activations = np.full((SAMPLES, len(columns.muscles)), activation)
-    coordinates, speeds, active = (part[None, None] for part in (values, rates, activations))
-    return Strides([speed], [0.0], coordinates, speeds, active, np.array([[last - first]]))
-
-
-def _short(column: str) -> str:
-    """Coordinate that a column of a motion or states file belongs to."""
-    parts = column.split("/")
-    return parts[-2] if len(parts) > 1 and parts[-1] == "value" else parts[-1]
-
-
-def _check_closed(motion: MotionFile, columns: PhysicsNames, values: Array) -> None:
-    gap = np.abs(values[-1] - values[0])
-    open_ends = [
-        f"{name} by {difference:.3g}"
-        for name, difference in zip(columns.coordinates, gap)
-        if difference > motion.closure
-    ]
-    if open_ends:
-        raise DataError(
-            f"{motion.path}: the span is no periodic stride; between its start and end differ "
-            f"{', '.join(open_ends)} (rad or m). Give reference.start and reference.end such that "
-            "they are one stride apart, for instance two right heel strikes, and angles in the "
-            "unit that the header names (inDegrees)."
-        )
-    angles = [i for i, n in enumerate(columns.coordinates) if not n.endswith(("_tx", "_ty"))]
-    largest = float(np.abs(values[:, angles]).max())
-    if largest > np.pi:
-        raise DataError(
-            f"{motion.path}: an angle of {largest:.3g} rad; it seems to be in degrees. Write "
-            "inDegrees=yes into its header."
-        )
