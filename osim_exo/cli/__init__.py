@@ -20,6 +20,7 @@ from osim_exo.cli.baseline import Baseline
 from osim_exo.cli.bench import Bench
 from osim_exo.cli.command import BAD_INPUT, DONE, FAILED, INTERRUPTED, Command, attach_json_target
 from osim_exo.cli.compare import Compare, Report
+from osim_exo.cli.degrade import Degrade
 from osim_exo.cli.deploy import Deploy
 from osim_exo.cli.distil import Distil
 from osim_exo.cli.doctor import Doctor
@@ -41,6 +42,7 @@ Commands = (
     | Annotated[Train, conf.subcommand("train")]
     | Annotated[Evaluate, conf.subcommand("evaluate")]
     | Annotated[Distil, conf.subcommand("distil")]
+    | Annotated[Degrade, conf.subcommand("degrade")]
     | Annotated[Study, conf.subcommand("study")]
     | Annotated[Compare, conf.subcommand("compare")]
     | Annotated[Report, conf.subcommand("report")]

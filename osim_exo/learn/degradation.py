@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,10 @@ from osim_exo.learn.agreement import agreement
 from osim_exo.learn.classroom import Classroom
 from osim_exo.learn.distil import DistilConfig, lesson_task
 from osim_exo.learn.walkers import TrainedWalker
+from osim_exo.learn.worse_sensors import STEPS, errors_of
 from osim_exo.policy import Policy
 from osim_exo.progress import SILENT, Progress
 from osim_exo.sensors import USUAL, SensorErrors
-
-STEPS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "mounting": ("deg", (-10.0, -5.0, 0.0, 5.0, 10.0)),
-    "gyro_bias": ("deg/s", (-5.0, -2.5, 0.0, 2.5, 5.0)),
-    "delay": ("ms", (0.0, 10.0, 20.0, 40.0)),
-    "dropout": ("%", (0.0, 5.0, 20.0)),
-}
-"""Errors that are tried one by one, and their unit; the issue asks for 10 deg, 5 deg/s, 20 ms."""
-
-
-def errors_of(what: str, value: float) -> SensorErrors:
-    """Sensors with one error, in the unit of `STEPS`."""
-    if what == "delay":
-        return SensorErrors(delay_s=(value / 1e3, value / 1e3))
-    if what == "dropout":
-        return SensorErrors(dropout=value / 1e2)
-    return SensorErrors().changed(**{what: math.radians(value)})
 
 
 def degradation(

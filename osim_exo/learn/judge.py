@@ -31,6 +31,7 @@ from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.walkers import TrainedWalker
 from osim_exo.parallel import each
 from osim_exo.progress import SILENT, Progress
+from osim_exo.sensors import Sensed, SensorErrors, SensorModel
 from osim_exo.trial import Trial
 
 Array = npt.NDArray[np.float64]
@@ -54,11 +55,14 @@ class Job:
     ----------
     case, arm : what is walked, who drives
     controller : bundle of the student, or settings of a rival
+    errors : of the sensors that a student reads, and whether they are taken as they stand; none:
+        true readings
     """
 
     case: Case
     arm: str
     controller: Path | FeedbackSettings | TorqueTable | None = None
+    errors: tuple[SensorErrors, bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def judge(
     first = [Job(case, "teacher") for case in walks]
     judged = Judged([])
     with progress.step(f"The teacher in {config.physics}"):
-        taught = _gather(judged, run, load, first, config, jobs)
+        taught = gather(judged, run, load, first, config, jobs)
     known = [walk for case in walks if case.kind == "trained" for walk in taught[case.label]]
     profile, feedback = averaged_profile(known), tuned_feedback(known)
     judged.rivals["playback"] = profile.model_dump(mode="json")
@@ -117,13 +121,13 @@ def judge(
             rest.append(Job(case, "delayed_output_feedback", feedback))
             rest.append(Job(case, "zero_torque"))
     with progress.step(f"Student and rivals in {config.physics}"):
-        _gather(judged, run, load, rest, config, jobs)
+        gather(judged, run, load, rest, config, jobs)
     order = {case.label: k for k, case in enumerate(walks)}
     judged.rows.sort(key=lambda row: (order[row["case"]], ARMS.index(row["arm"])))
     return judged
 
 
-def _gather(
+def gather(
     judged: Judged, run: str, load: Load, jobs: Sequence[Job], config: JudgeConfig, n_job: int
 ) -> dict[str, list[TaughtWalk]]:
     """Walk, and put rows and curves to what is there already."""
@@ -157,7 +161,7 @@ def walk(
         seed=config.seed,
     )
     mass = body_mass(walker)
-    driver = _controller(job, mass)
+    driver = _controller(job, mass, settings)
     done = evaluate(walker.task, None, settings, walker.policies, controller=driver, name=job.arm)
     # A stumble before a fall is no gait: it would look like a saving.
     lasted = [trial for trial in done.trials if trial.info.provenance["fell_at"] is None]
@@ -185,14 +189,19 @@ def body_mass(walker: TrainedWalker) -> float:
     return float(device.limits.max_torque / exo.interface.actions[0].high)
 
 
-def _controller(job: Job, mass: float) -> Controller | None:
+def _controller(job: Job, mass: float, settings: Evaluation) -> Controller | None:
     given = job.controller
     if isinstance(given, FeedbackSettings):
         return DelayedOutputFeedback(given)
     if isinstance(given, TorqueTable):
         return Playback(given)
     if given is not None:
-        return LearnedController.load(given, mass, engine="numpy")
+        student = LearnedController.load(given, mass, engine="numpy")
+        if job.errors is None:
+            return student
+        errors, fixed = job.errors
+        random = np.random.default_rng((settings.seed, 1))
+        return Sensed(student, SensorModel(errors, settings.record_dt, random, fixed))
     return ZeroTorque() if job.arm == "zero_torque" else None
 
 

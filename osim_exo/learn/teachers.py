@@ -6,8 +6,10 @@ from pathlib import Path
 
 from osim_exo.learn.chain import CHAIN
 from osim_exo.learn.walkers import (
+    CHAINS,
     TrainedWalker,
     find_walker,
+    library,
     load_stage,
     shipped_chains,
     trained_chains,
@@ -23,14 +25,16 @@ def find_teacher(name_or_folder: str) -> TrainedWalker:
     Parameters
     ----------
     name_or_folder : folder of a run; of a chain or of chains for several seeds, of which the first
-        teaches; or the name of what ships
+        teaches; or the name of what ships, as ``hip`` or ``hip/seed_1``
 
     Raises
     ------
     DataError
         It is none of these, or training has not come so far.
     """
-    place = Path(name_or_folder)
+    place, shipped = Path(name_or_folder), library() / CHAINS / name_or_folder
+    if not place.is_dir() and (shipped / CHAIN).is_file():
+        return load_stage(shipped, STAGE)
     if (place / CHAIN).is_file():
         return load_stage(place, STAGE)
     if name_or_folder in shipped_chains() or any(place.glob(f"seed_*/{CHAIN}")):
