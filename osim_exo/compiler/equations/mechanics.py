@@ -14,7 +14,7 @@ import numpy as np
 
 from osim_exo.compiler.equations import body_motion, functions
 from osim_exo.compiler.equations.body_motion import BodyMotion
-from osim_exo.compiler.equations.joints import joint_rates, motion, turn
+from osim_exo.compiler.equations.joints import motion, turn
 from osim_exo.compiler.equations.topology import RigidBody, Topology
 from osim_exo.compiler.spec import Frame
 from osim_exo.compiler.symbols.expression import (
