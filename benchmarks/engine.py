@@ -32,6 +32,7 @@ from osim_exo.benchmarks._motions import (
     trajectory,
 )
 from osim_exo.benchmarks._rates import compiled_evaluations, legs_of_mujoco, opensim_evaluations
+from osim_exo.benchmarks._threads import N_WIDE, thread_rates
 from osim_exo.compiler.backends import cache
 from osim_exo.errors import MissingExtraError, ModelError
 from osim_exo.files import write_json
@@ -41,8 +42,6 @@ from osim_exo.physics.compiled.source import model_spec
 Array = npt.NDArray[np.float64]
 
 N_ENV = 256
-N_WIDE = 16 * N_ENV
-"""Environments of a step that two threads share."""
 
 TIMED = 10
 """Control steps of one measurement, 0.1 s."""
@@ -290,30 +289,18 @@ def _build_rows(subject: Motion, found: Findings) -> None:
 
 
 def _thread_rows(subject: Motion, found: Findings, repeats: int) -> None:
-    """Two threads against one, by the wall clock, on a step long beside the waking of a thread.
+    """Two threads against one by the wall clock, and two processes against one.
 
-    The ratio is the median over turns, and that of the best turns beside it: two threads need both
-    cores for themselves, and any other work on the machine stops one of them in some turns.
+    Ratios are medians over turns, and of the best turns beside them: both need both cores for
+    themselves, and any other work on the machine stops one of them in some turns.
     """
-    wide = subject.tiled(N_WIDE)
-    both = {
-        n: CompiledPhysics(
-            subject.recipe, n_env=N_WIDE, threads=n, control_dt=CONTROL_DT, on_failure="mark"
-        )
-        for n in (1, 2)
-    }
-    rates: dict[int, list[float]] = {n: [] for n in both}
-    for _ in range(2 * repeats):
-        for n, physics in both.items():
-            begin(physics, wide, 0)
-            start = time.perf_counter()
-            for step in range(TIMED):
-                physics.step(wide.excitations[step], None, wide.others[step])
-            rates[n].append(N_WIDE * TIMED / (time.perf_counter() - start))
-    for n, values in rates.items():
-        shared = f"{n} thread{'s' if n > 1 else ''}, {N_WIDE} environments"
-        words = f"{subject.name}: {MAIN}, {shared}, best: control steps"
-        found.row(words, max(values), "1/s of wall time")
-    label = f"{subject.name}: two threads / one, wall time"
-    found.ratios[label] = float(np.median(np.divide(rates[2][1:], rates[1][1:])))
-    found.ratios[f"{label}, best turns"] = max(rates[2]) / max(rates[1])
+    rates = thread_rates(subject, 2 * repeats)
+    one = rates.pop("1 thread")
+    where = f"{MAIN}, {N_WIDE} environments each"
+    for name, values in (("1 thread", one), *rates.items()):
+        words = f"{subject.name}: {where}, {name}, best: control steps"
+        found.row(words, values.max(), "1/s of wall time")
+    for name, values in rates.items():
+        label = f"{subject.name}: {name} / one, wall time"
+        found.ratios[label] = float(np.median(values / one))
+        found.ratios[f"{label}, best turns"] = values.max() / one.max()

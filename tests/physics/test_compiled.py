@@ -75,7 +75,8 @@ def test_random_postures_are_placed_where_opensim_places_them():
 
 def test_compliant_tendons_start_in_opensim_s_equilibrium():
     recipe = ModelConfig(tendon="compliant")
-    compiled, reference = CompiledPhysics(recipe), OpenSimPhysics(recipe, mode="manager")
+    compiled = CompiledPhysics(recipe, substep=0.0002)
+    reference = OpenSimPhysics(recipe, mode="manager")
     start = StartState(
         coordinates={"knee_angle_r": -0.3, "ankle_angle_l": 0.1},
         speeds={"hip_flexion_r": 1.0},
@@ -133,23 +134,25 @@ def along(physics, gait, n_step=10):
     return np.array(found).reshape(4, n_step, -1)
 
 
-def test_a_walk_goes_as_in_opensim_and_the_error_halves_with_the_step(gait):
+def test_a_walk_goes_as_in_opensim_and_the_error_at_least_halves_with_the_step(gait):
     model = gait.config.model
     reference = along(OpenSimPhysics(model, mode="manager", accuracy=1e-7), gait)
     errors = {}
     for h in (0.0005, 0.001, 0.002):
         found = along(CompiledPhysics(model, substep=h), gait)
-        errors[h] = np.abs(found - reference).max(axis=(0, 2))
-    # After 50 and 100 ms, rad or m, the worst of all coordinates and starts.
-    assert errors[0.0005][4] < 1.5e-3 and errors[0.0005][9] < 3e-3, errors
-    assert errors[0.002][4] < 5e-3 and errors[0.002][9] < 1e-2, errors
-    for coarse, fine in ((0.001, 0.0005), (0.002, 0.001)):
-        assert 1.7 < errors[coarse][9] / errors[fine][9] < 2.3, errors
+        errors[h] = np.abs(found - reference).max(axis=2)
+    # After 50 and 100 ms, rad or m, the worst coordinate: of the worst start, which lands, and of
+    # the median one.
+    for at in (4, 9):
+        assert errors[0.0005][:, at].max() < 1.5e-3 and errors[0.002][:, at].max() < 5e-3, errors
+        assert np.median(errors[0.002][:, at]) < 5e-4, errors
+        for coarse, fine in ((0.001, 0.0005), (0.002, 0.001)):
+            assert 1.6 < errors[coarse][:, at].max() / errors[fine][:, at].max() < 4.0, errors
     same_length = np.abs(along(OpenSimPhysics(model), gait) - reference).max()
     assert errors[0.0005].max() < same_length
 
 
-@pytest.mark.parametrize("scheme", ["exact_damping", "explicit"])
+@pytest.mark.parametrize("scheme", ["implicit", "exact_damping", "explicit"])
 def test_every_scheme_comes_to_the_same_walk(gait, scheme):
     model = gait.config.model
     reference = along(OpenSimPhysics(model, mode="manager", accuracy=1e-7), gait, 5)
@@ -476,7 +479,7 @@ def test_a_cold_build_is_told_and_a_warm_one_is_not(tmp_path, monkeypatch):
         (dict(substep=0.003), "no multiple"),
         (dict(substep=0.02), "substep"),
         (dict(control_dt=1.0), "control_dt"),
-        (dict(scheme="euler"), "implicit"),
+        (dict(scheme="euler"), "midpoint"),
         (dict(dtype="float16"), "float32, float64"),
         (dict(on_failure="ignore"), "mark, raise"),
         (dict(n_env=0), "n_env"),

@@ -192,7 +192,8 @@ def test_delivered_torque_is_the_device_s_in_every_environment():
             ]
             np.testing.assert_allclose(fine.exo_torque, torque, atol=1e-12)
         np.testing.assert_allclose(coarse.exo_torque, torque, atol=1e-12)
-    np.testing.assert_array_equal(coarse.coordinates, fine.coordinates)
+    # Held over more steps, a command's shares are summed in another order: the last digit.
+    np.testing.assert_allclose(coarse.coordinates, fine.coordinates, rtol=0, atol=1e-13)
     assert not coarse.failed.any()
 
 

@@ -65,11 +65,18 @@ def next_activation(
     step : s
     """
     gap = excitation - activation
-    rising = _rising(gap, constants)
-    half = 0.5 * step * _approach(activation, rising, constants)
-    middle = excitation - gap / (1.0 + half)
-    decay = step * _approach(middle, rising, constants)
+    middle = middle_activation(activation, excitation, constants, step)
+    decay = step * _approach(middle, _rising(gap, constants), constants)
     return excitation - gap / (1.0 + decay * (1.0 + 0.5 * decay))
+
+
+def middle_activation(
+    activation: Expr, excitation: Expr, constants: ActivationConstants, step: Expr
+) -> Expr:
+    """Activation half a step later, by the implicit Euler step; see `next_activation`."""
+    gap = excitation - activation
+    half = 0.5 * step * _approach(activation, _rising(gap, constants), constants)
+    return excitation - gap / (1.0 + half)
 
 
 def _rising(gap: Expr, constants: ActivationConstants) -> Expr:

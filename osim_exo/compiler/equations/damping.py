@@ -7,8 +7,6 @@ gives a 3 x 3 damping at its point, which is lifted down the tree like an inerti
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from osim_exo.compiler.equations.loads import ContactDamping, Loads
@@ -36,16 +34,20 @@ def add_coordinates(matrix: Matrix, loads: Loads, h: Expr) -> None:
         matrix[k, k] = matrix.get((k, k), 0.0) + h * damping
 
 
-def secant(contact: ContactDamping) -> Exprs:
+def secant(contact: ContactDamping, friction: float) -> Exprs:
     """Symmetric positive damping of a contact: clipped normal slope, secant friction; (3, 3).
 
     The exact derivative is not symmetric, and its symmetric part is indefinite in sliding, because
     friction grows with the normal force.
+
+    Parameters
+    ----------
+    friction : share of the secant that counts
     """
     normal = np.outer(contact.normal, contact.normal)
     across = np.eye(3) - normal
     found: Exprs = constants(normal) * contact.normal_damping
-    return np.asarray(found + constants(across) * contact.tangential_damping)
+    return np.asarray(found + constants(across) * (friction * contact.tangential_damping))
 
 
 def exact(contact: ContactDamping) -> Exprs:
@@ -58,19 +60,20 @@ def add_contacts(
     mechanics: Mechanics,
     loads: Loads,
     h: Expr,
-    form: Callable[[ContactDamping], Exprs],
+    friction: float | None,
 ) -> None:
     """Add h times the damping of all contacts, in place.
 
     Parameters
     ----------
     matrix : mass matrix; both halves are written
-    form : `secant` or `exact`
+    friction : see `secant`; None: `exact`
     """
-    symmetric = form is secant
+    symmetric = friction is not None
     at: dict[int, Exprs] = {}
     for contact in loads.contacts:
-        block = _spatial(contact, h * form(contact), symmetric)
+        damping = exact(contact) if friction is None else secant(contact, friction)
+        block = _spatial(contact, h * damping, symmetric)
         home = contact.station.body
         at[home] = at[home] + block if home in at else block
     for i in reversed(range(len(mechanics.bodies))):

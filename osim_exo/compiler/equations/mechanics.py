@@ -14,7 +14,7 @@ import numpy as np
 
 from osim_exo.compiler.equations import body_motion, functions
 from osim_exo.compiler.equations.body_motion import BodyMotion
-from osim_exo.compiler.equations.joints import joint_rates, motion, turn
+from osim_exo.compiler.equations.joints import motion, turn
 from osim_exo.compiler.equations.topology import RigidBody, Topology
 from osim_exo.compiler.spec import Frame
 from osim_exo.compiler.symbols.expression import (
@@ -76,6 +76,7 @@ class Mechanics:
         simbody_bias: bool = True,
     ) -> None:
         self.graph, self.topology, self.gravity = graph, topology, gravity
+        self._inertia, self._simbody_bias = inertia, simbody_bias
         self.column = topology.column
         self.q, self.u = q.copy(), u.copy()
         self.constraints: dict[int, Constraint] = {}
@@ -83,7 +84,7 @@ class Mechanics:
         self._couple()
         self.bodies: list[BodyMotion] = []
         for i, rigid in enumerate(topology.bodies):
-            body = self._move(rigid, simbody_bias)
+            body = self._move(rigid)
             body_motion.set_inertia(body, inertia[i])
             self.bodies.append(body)
         self.home = {k: i for i, rigid in enumerate(topology.bodies) for k in rigid.columns}
@@ -115,7 +116,7 @@ class Mechanics:
         held = self.topology.fixed | set(self.constraints)
         return tuple(k for k in self.topology.order if k not in held)
 
-    def _move(self, rigid: RigidBody, simbody_bias: bool) -> BodyMotion:
+    def _move(self, rigid: RigidBody) -> BodyMotion:
         columns = list(rigid.columns)
         j = motion(
             self.graph,
@@ -124,7 +125,7 @@ class Mechanics:
             rigid.child_place,
             self.q[columns],
             self.u[columns],
-            simbody_bias,
+            self._simbody_bias,
         )
         u = vector(*self.u[columns])
         if rigid.parent < 0:
@@ -162,13 +163,11 @@ class Mechanics:
             angle,
         )
 
-    def rates_at(self, u: Exprs) -> Exprs:
-        """Rates of all coordinates for some speeds, at the mechanics' coordinates."""
-        found = u.copy()
-        for rigid in self.topology.bodies:
-            columns = list(rigid.columns)
-            found[columns] = vector(*joint_rates(rigid.joint, self.q[columns], u[columns]))
-        return found
+    def at_speeds(self, u: Exprs) -> Mechanics:
+        """The same posture with other speeds; what depends on the posture is shared."""
+        return Mechanics(
+            self.graph, self.topology, self.q, u, self._inertia, self.gravity, self._simbody_bias
+        )
 
     def station(self, frame: Frame, location: Sequence[Expr] = (0.0, 0.0, 0.0)) -> Station:
         """A point given in a frame, as a point of its rigid body."""

@@ -6,7 +6,7 @@ programs out of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,8 +15,10 @@ from pydantic import Field
 
 from osim_exo.compiler.equations import actuators, parameters, step
 from osim_exo.compiler.equations.activation import (
+    ActivationConstants,
     activation_constants,
     activation_rate,
+    middle_activation,
     next_activation,
 )
 from osim_exo.compiler.equations.contact import ContactState, apply_contact
@@ -27,6 +29,7 @@ from osim_exo.compiler.equations.mechanics import Mechanics
 from osim_exo.compiler.equations.muscle import (
     MuscleState,
     TendonRate,
+    TendonStep,
     compliant_state,
     rigid_state,
     tendon_step,
@@ -34,7 +37,7 @@ from osim_exo.compiler.equations.muscle import (
 from osim_exo.compiler.equations.passive import apply_passive_force
 from osim_exo.compiler.equations.paths import PathLength, length_and_gradient
 from osim_exo.compiler.equations.topology import Topology
-from osim_exo.compiler.spec import Bushing, CoordinateActuator, Frame, ModelSpec
+from osim_exo.compiler.spec import Bushing, CoordinateActuator, Frame, ModelSpec, Muscle
 from osim_exo.compiler.symbols.expression import Expr, Exprs, Graph, constants, vector
 from osim_exo.compiler.symbols.program import Program
 from osim_exo.config import Config
@@ -297,7 +300,7 @@ class Equations:
         speed_rates = step.speed_rates(m, instant.loads)
         names = range(len(self.layout.coordinates))
         outputs: dict[str, Sequence[Expr] | Exprs] = {
-            "coordinates": m.rates_at(m.u),
+            "coordinates": step.coordinate_rates(m.topology, m.q, m.u),
             "speeds": [speed_rates[k] for k in names],
             "activations": [
                 0.0 if muscle.ignore_activation_dynamics else activation_rate(a, e, c)
@@ -310,7 +313,7 @@ class Equations:
         }
         return Program.build(self.graph, self.inputs, outputs)
 
-    def step_program(self, scheme: step.Scheme = "implicit") -> Program:
+    def step_program(self, scheme: step.Scheme = "midpoint") -> Program:
         """One step of `time_step` seconds; the output ``next`` becomes ``state`` when repeated."""
         if scheme not in step.SCHEMES:
             raise ModelError(f"Unknown scheme '{scheme}'. Allowed: {', '.join(step.SCHEMES)}.")
@@ -318,24 +321,24 @@ class Equations:
         now = given.state.copy()
         for part, values in self._driven(given).items():
             now[layout[part]] = values
-        given = replace(given, state=now)
-        instant = self.instant(given)
+        seen = self._halfway(now, given.controls) if scheme == "midpoint" else now
+        instant = self.instant(replace(given, state=seen))
         tendons = {}
         for i, muscle in enumerate(self.spec.muscles):
             if not muscle.rigid_tendon:
                 tendons[muscle.name] = tendon_step(instant.tendons[muscle.name], h)
-                self._ease(instant, i, tendons[muscle.name].force, tendons[muscle.name].gain)
+                self._ease(instant, i, tendons[muscle.name], step.end_share(scheme))
         m = instant.mechanics
         changes = step.speed_changes(m, instant.loads, h, scheme)
         new = now.copy()
         q, u = now[layout["coordinates"]], now[layout["speeds"]]
-        new[layout["coordinates"]], new[layout["speeds"]] = step.advanced(m, q, u, changes, h)
+        new[layout["coordinates"]], new[layout["speeds"]] = step.advanced(
+            m, q, u, changes, h, scheme
+        )
         new[layout["activations"]] = vector(
             *(
                 e if muscle.ignore_activation_dynamics else next_activation(a, e, c, h)
-                for muscle, a, e, c in zip(
-                    self.spec.muscles, instant.activations, instant.excitations, self._constants
-                )
+                for muscle, a, e, c in self._activated(now, given.controls)
             )
         )
         moved = new[layout["speeds"]] - m.u
@@ -353,13 +356,33 @@ class Equations:
             self.graph, self.inputs, {"next": new}, {"next": "state"}, streamed=("drive",)
         )
 
-    def _ease(self, instant: Instant, i: int, force: Expr, gain: Expr) -> None:
-        """Let the step see a compliant muscle's force at its end instead of its start."""
+    def _activated(
+        self, state: Exprs, controls: Exprs
+    ) -> Iterator[tuple[Muscle, Expr, Expr, ActivationConstants]]:
+        """Muscles with their activation, excitation and constants."""
+        muscles = self.spec.muscles
+        return zip(muscles, state[self.layout["activations"]], controls, self._constants)
+
+    def _halfway(self, state: Exprs, controls: Exprs) -> Exprs:
+        """A state half a step later as far as speeds and controls tell it; speeds stay."""
+        found, layout, h = state.copy(), self.layout, self.time_step
+        q, u = state[layout["coordinates"]], state[layout["speeds"]]
+        found[layout["coordinates"]] = q + 0.5 * h * step.coordinate_rates(self.topology, q, u)
+        found[layout["activations"]] = vector(
+            *(
+                middle_activation(a, e, constants, h)
+                for _, a, e, constants in self._activated(state, controls)
+            )
+        )
+        return found
+
+    def _ease(self, instant: Instant, i: int, tendon: TendonStep, share: float) -> None:
+        """Let the step see a share of a compliant muscle's change of force until its end."""
         path = instant.paths[i]
-        change = self.max_force[i] * force - instant.muscles[i].tendon_force
+        change = self.max_force[i] * tendon.force - instant.muscles[i].tendon_force
         for column, arm in path.pull.items():
-            instant.loads.generalised(column, -change * arm)
-        instant.loads.muscle_damping(path.gradient, self.max_force[i] * gain)
+            instant.loads.generalised(column, -share * change * arm)
+        instant.loads.muscle_damping(path.gradient, self.max_force[i] * tendon.gain)
 
     def _driven(self, given: Given) -> dict[str, Exprs]:
         """The device's parts of the state, advanced to the end of the step."""

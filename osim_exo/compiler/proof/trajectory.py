@@ -70,7 +70,7 @@ def error_growth(
     n: int = 4,
     seed: int = 0,
     steps: Sequence[float] = STEPS,
-    scheme: Scheme = "implicit",
+    scheme: Scheme = "midpoint",
 ) -> list[Growth]:
     """Errors of coordinates of the compiled step while controls drive both models alike.
 

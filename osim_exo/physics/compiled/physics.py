@@ -92,7 +92,7 @@ class CompiledPhysics:
         substep: float = 0.002,
         dtype: Literal["float64", "float32"] = "float64",
         threads: int = 1,
-        scheme: Scheme = "implicit",
+        scheme: Scheme = "midpoint",
         limits: DeviceLimits | None = None,
         on_failure: Literal["raise", "mark"] = "raise",
         *,
