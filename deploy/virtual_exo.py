@@ -108,6 +108,9 @@ class VirtualExo:
         self._feel = walker.feel if isinstance(walker, ReactingWalker) else None
         self._observer = observer
         self._drive = DeviceDynamics(self.settings.drive, firmware.tick_us * 1e-6)
+        if self.settings.drive.strap is not None:
+            pose = self._walker(0.0)
+            self._drive.reset(angle=pose.angle, speed=pose.speed)
         self._disturber = Disturber(script, self.settings.seed)
         self._random = random.Random(self.settings.seed)
         self._clock_offset_us = 0

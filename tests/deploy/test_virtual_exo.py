@@ -26,6 +26,7 @@ from osim_exo.deploy.virtual_exo import Moment, VirtualExo, VirtualSettings
 from osim_exo.deploy.virtual_port import PtyPort, TcpPort, Trace, read_trace, serve
 from osim_exo.deploy.walkers import Pose
 from osim_exo.errors import InputError
+from osim_exo.strap import Strap
 
 pytest.importorskip("cobs", reason="the extra deploy is not installed")
 
@@ -63,6 +64,23 @@ def test_torque_follows_a_step_with_the_drives_bandwidth_and_delay():
             expected = 6.0 * (1.0 - math.exp(-since / constant))
             assert m.delivered[0] == pytest.approx(expected, abs=0.35)
     assert moments[-1].delivered[0] == pytest.approx(6.0, abs=0.01)
+
+
+def test_a_strap_begins_at_rest_and_passes_the_torque_on_with_its_overshoot():
+    strap = Strap(stiffness=135.0, damping=0.2, inertia=0.02)
+    drive = VirtualSettings().drive.changed(bandwidth_hz=100.0, rate_limit=1e5)
+    firmware = FirmwareSettings(rate_limit_mnm_per_s=5_000_000)
+    rigid, soft = [], []
+    for kept, limits in ((rigid, drive), (soft, drive.changed(strap=strap))):
+        settings = VirtualSettings(firmware=firmware, drive=limits)
+        exo = VirtualExo(settings, standing, observer=kept.append)
+        held(exo, 6000, 0.6)
+    first = next(k for k, m in enumerate(rigid) if m.commanded_mnm[0] > 0)
+    # The thighs are 0.2 rad from zero; a strap that did not begin there would pull by 27 Nm.
+    assert max(abs(m.delivered[0]) for m in soft[: first + 1]) < 0.5
+    assert max(m.delivered[0] for m in rigid) < 6.01
+    assert 7.0 < max(m.delivered[0] for m in soft) < 12.0
+    assert abs(soft[-1].delivered[0] - 6.0) < 0.5
 
 
 def test_friction_is_missing_from_the_leg_while_it_moves():
