@@ -215,6 +215,7 @@ def run_for(hours: float) -> tuple[Runtime, list[int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200 + round(600 * SOAK_HOURS))
 def test_hours_of_walking_use_no_more_memory_and_lose_no_time():
     runtime, memory = run_for(SOAK_HOURS)
     report = runtime.report
