@@ -139,12 +139,25 @@ def test_effort_grows_only_after_walking_is_learned():
     assert effort.mean_length > 9.0
     effort.advance(500)
     assert effort.weight == pytest.approx(-12.5)
-    effort.learn(np.full(500, 1.0))
     effort.advance(5000)
     assert effort.weight == -20.0
     again = Effort(-5.0, -20.0, 1000.0, 9.0)
     again.restore(effort.snapshot())
     assert (again.weight, again.mean_length) == (effort.weight, effort.mean_length)
+
+
+def test_effort_goes_back_where_walking_is_lost_and_grows_again_once_it_is_found():
+    effort = Effort(-5.0, -20.0, steps=1000.0, goal=9.0)
+    effort.learn(np.full(2000, 10.0))
+    effort.advance(1000)
+    effort.learn(np.full(500, 1.0))
+    effort.advance(400)
+    assert effort.weight == pytest.approx(-14.0)
+    effort.advance(5000)
+    assert effort.weight == -5.0
+    effort.learn(np.full(2000, 10.0))
+    effort.advance(100)
+    assert effort.weight == pytest.approx(-6.5)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +212,14 @@ def test_a_swinging_foot_costs_beyond_the_highest_ankle_and_a_loaded_one_does_no
         )
         found, _ = terms(case, -5.0)
         assert found["swing_ankle"] == pytest.approx([cost])
+
+
+def test_effort_counts_less_where_the_body_must_be_lifted():
+    """1.25 m/s up a slope of 7 degrees lifts the body with 9.80665 * 1.25 * sin 7 deg = 1.5 W/kg."""
+    up = outcome(activations=[0.2, 0.4], slope=math.radians(7.0))
+    share = 1.0 / (1.0 + 9.80665 * 1.25 * math.sin(math.radians(7.0)) / 1.5)
+    assert walk(up, climb_power=1.5)["effort"] == pytest.approx(-5.0 * 0.1 * share, rel=1e-5)
+    assert share == pytest.approx(0.5, abs=0.01)
+    down = outcome(activations=[0.2, 0.4], slope=math.radians(-7.0))
+    assert walk(down, climb_power=1.5)["effort"] == pytest.approx(-0.5)
+    assert walk(up)["effort"] == pytest.approx(-0.5)

@@ -98,6 +98,11 @@ class WalkReward(Config):
     final_effort_steps: float = Field(
         default=1e6, gt=0.0, description="steps of all environments that the change takes"
     )
+    climb_power: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="of lifting the body, W/kg, at which effort counts half; none: always in full",
+    )
     learned_share: float = Field(
         default=0.9, gt=0.0, le=1.0, description="of the longest episode; then it is learned"
     )

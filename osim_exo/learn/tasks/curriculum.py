@@ -14,6 +14,9 @@ SHARE = 0.01
 class Effort:
     """Weight of effort: the first one until episodes last, then gradually the final one.
 
+    Where episodes no longer last, it goes back: with effort at 30 from then on, walkers that had
+    learned to start from standing forgot it within a million steps, and did not learn it again.
+
     Parameters
     ----------
     first : weight at the start
@@ -44,8 +47,9 @@ class Effort:
 
     def advance(self, steps: int) -> None:
         """Go on by so many steps of all environments together."""
-        if self._length >= self._goal or self._progress > 0.0:
-            self._progress = min(self._progress + steps / self._steps, 1.0)
+        forward = self._length >= self._goal
+        change = steps / self._steps if forward else -steps / self._steps
+        self._progress = min(max(self._progress + change, 0.0), 1.0)
 
     def snapshot(self) -> Array:
         """A copy of everything that `restore` needs."""

@@ -13,6 +13,7 @@ from osim_exo.learn.tasks.strides import FORWARD, Posture
 from osim_exo.names import SIDES
 from osim_exo.observations import TRANSLATIONS
 from osim_exo.physics.base import PhysicsNames
+from osim_exo.units import GRAVITY
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -138,7 +139,7 @@ class WalkTerms:
         terms = {
             "speed": w.speed * score * upright,
             "alive": w.alive * ~outcome.fallen,
-            "effort": effort * self._effort(reading.activations, squared),
+            "effort": effort * self._effort(reading.activations, squared) * self._share(outcome),
             "smoothness": w.smoothness * np.mean(outcome.excitation_change**2, axis=1),
             "joint_limits": w.joint_limits * np.minimum(limits, MOST_LIMIT),
             "impact": w.impact * np.maximum(load - w.impact_threshold, 0.0).sum(axis=1),
@@ -162,6 +163,14 @@ class WalkTerms:
         if self._settings.effort_power == 2.0:
             return squared
         return np.asarray(np.mean(activations**self._settings.effort_power, axis=1))
+
+    def _share(self, outcome: Outcome) -> Array | float:
+        """Share of effort's weight that counts: less where the body must be lifted."""
+        half = self._settings.climb_power
+        if half is None:
+            return 1.0
+        lifted = GRAVITY * outcome.commanded * np.sin(outcome.reading.slope)
+        return np.asarray(1.0 / (1.0 + np.maximum(lifted, 0.0) / half))
 
     def _optional(self, outcome: Outcome) -> Terms:
         """Terms that are left out where they have no weight."""
