@@ -59,6 +59,12 @@ class VerifyModel(Command):
     trajectory: bool = False
     """also compare motions over 0.25 s with OpenSim's integrator, for 0.5, 1 and 2 ms steps"""
 
+    starts: int = 4
+    """random states that those motions start from"""
+
+    scheme: Literal["midpoint", "implicit", "exact_damping", "explicit"] = "midpoint"
+    """how those motions step"""
+
     json: JsonTarget = None
 
     def run(self, progress: Progress) -> int:
@@ -69,14 +75,16 @@ class VerifyModel(Command):
         from osim_exo.compiler.proof.trajectory import error_growth
         from osim_exo.compiler.proof.verify import verify
 
-        if self.states < 1 or self.seed < 0:
+        if self.states < 1 or self.starts < 1 or self.seed < 0:
             raise InputError(
-                f"--states {self.states} --seed {self.seed} were given; allowed are 1 or more "
-                "states and a seed of 0 or more."
+                f"--states {self.states} --starts {self.starts} --seed {self.seed} were given; "
+                "allowed are 1 or more states and starts, and a seed of 0 or more."
             )
         source = self._source()
         found = verify(source, self.states, self.seed, self.dtype)
-        growth = error_growth(source, seed=self.seed) if self.trajectory else []
+        growth = []
+        if self.trajectory:
+            growth = error_growth(source, self.starts, self.seed, scheme=self.scheme)
         if self.json is None or str(self.json) != STDOUT:
             _show(found, growth)
         if self.json is not None:

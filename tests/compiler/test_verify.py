@@ -174,6 +174,13 @@ def test_command_tells_what_does_not_compile(shared_data, capsys):
     assert "addbrev_r" in message and "models convert" in message
 
 
+def test_no_starts_are_refused_at_the_command_line(capsys):
+    from osim_exo.__main__ import main
+
+    assert main(["models", "verify", "gait2d", "--trajectory", "--starts", "0"]) == 2
+    assert "--starts 0" in capsys.readouterr().err
+
+
 def test_constants_that_opensim_keeps_of_another_model_are_told():
     spec = spec_of(ModelConfig())
     n = len(spec.muscles)
