@@ -14,6 +14,7 @@ from osim_exo.config import Config
 from osim_exo.device import DeviceLimits
 from osim_exo.errors import InputError, MissingExtraError, ModelError, check_option
 from osim_exo.names import SIDES
+from osim_exo.strap import Strap
 
 if TYPE_CHECKING:
     import opensim
@@ -158,6 +159,11 @@ class JointExo(Config):
                         "reflected_inertia to 0"
                     )
         return self
+
+    def strapped(self, strap: Strap) -> Self:
+        """The same device with a strap between its drives and the limb, and the strap's rotor."""
+        limits = self.limits.changed(strap=strap)
+        return self.changed(limits=limits, reflected_inertia=strap.inertia)
 
     @property
     def mass(self) -> float:

@@ -25,7 +25,8 @@ from osim_exo.files import writable_folder
 from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
-    from osim_exo.learn.evaluate import Walked
+    from osim_exo.learn.evaluate import Evaluation, Walked
+    from osim_exo.learn.tasks.config import TaskConfig
     from osim_exo.learn.walkers import TrainedWalker
 
 GRID_SPEEDS = (0.8, 1.0, 1.25, 1.6)
@@ -46,7 +47,8 @@ class Evaluate(Command):
     """
 
     walker: conf.Positional[str]
-    """folder of a training run, or the name of a shipped walker, as gait2d_walk_1.25_mps"""
+    """folder of a training run, or the name of a shipped walker as gait2d_walk_1.25_mps, or of a
+    shipped chain as hip or hip/seed_1, whose assisted walker walks"""
 
     physics: Literal["opensim", "compiled", "both"] = "both"
     """which physics"""
@@ -75,6 +77,9 @@ class Evaluate(Command):
     sensor_noise: Literal["none", "trained", "usual"] = "none"
     """errors of the device's sensors: none, as its policy was trained, or those of students"""
 
+    strap: float | None = None
+    """stiffness between device and limb, Nm/rad; by default as it was trained"""
+
     pushes: bool = False
     """push walkers too, compiled: the share that stays up, by the change of forward speed"""
 
@@ -89,18 +94,13 @@ class Evaluate(Command):
     def run(self, progress: Progress) -> int:
         """Load, walk, write and print."""
         from osim_exo.learn.evaluate import Evaluation, evaluate
-        from osim_exo.learn.walkers import load_walker, shipped_walker, shipped_walkers
 
-        if self.walker not in shipped_walkers() and not Path(self.walker).is_dir():
-            raise InputError(
-                f"'{self.walker}' is neither the folder of a training run nor a shipped walker. "
-                f"Shipped: {', '.join(shipped_walkers())}. osim-exo train makes runs."
-            )
-        shipped = self.walker in shipped_walkers()
-        walker = shipped_walker(self.walker) if shipped else load_walker(self.walker)
+        walker = self._load()
+        task = self._strapped(walker.task)
         if self.out is not None:
             writable_folder(self.out)
         found: dict[str, Walked] = {}
+        powers: dict[str, dict[str, float]] = {}
         for physics in ("opensim", "compiled") if self.physics == "both" else (self.physics,):
             settings = Evaluation(
                 physics=physics,
@@ -115,8 +115,10 @@ class Evaluate(Command):
                 sensor_noise=self.sensor_noise,
             )
             found[physics] = evaluate(
-                walker.task, None, settings, frozen=walker.policies, progress=progress
+                task, None, settings, frozen=walker.policies, progress=progress
             )
+            if found[physics].torques is not None:
+                powers[physics] = device_powers(found[physics], settings)
             self._write(physics, found[physics])
         rows = strides(found)
         human = {physics: realism_of(walked) for physics, walked in found.items()}
@@ -125,10 +127,11 @@ class Evaluate(Command):
         lasts = _endurance(walker, progress) if self.endurance else None
         if self.json is not None:
             content = {"walker": self.walker, "physics": rows, "realism": human}
-            more = {"tracking": near, "pushes": pushed, "endurance": lasts}
+            more = {"device": powers, "tracking": near, "pushes": pushed, "endurance": lasts}
             emit_json(self.json, content | {name: rows for name, rows in more.items() if rows})
         if str(self.json) != STDOUT:
             _show(rows)
+            _show_powers(powers)
             _show_realism(human)
             show_tracking(output(), near)
             if pushed is not None:
@@ -136,6 +139,33 @@ class Evaluate(Command):
             if lasts is not None:
                 _show_endurance(lasts)
         return DONE if any(row["strides"] for row in rows.values()) else FAILED
+
+    def _load(self) -> TrainedWalker:
+        from osim_exo.learn.teachers import find_teacher
+        from osim_exo.learn.walkers import load_walker, shipped_chains, shipped_walkers
+
+        if Path(self.walker).is_dir():
+            return load_walker(self.walker)
+        known = (*shipped_walkers(), *shipped_chains())
+        if self.walker not in known and self.walker.partition("/")[0] not in shipped_chains():
+            raise InputError(
+                f"'{self.walker}' is neither the folder of a training run nor a shipped walker. "
+                f"Shipped: {', '.join(known)}. osim-exo train makes runs."
+            )
+        return find_teacher(self.walker)
+
+    def _strapped(self, task: TaskConfig) -> TaskConfig:
+        """The task with the strap that was asked for."""
+        from osim_exo.strap import Strap
+
+        if self.strap is None:
+            return task
+        device = task.model.exo
+        if device is None:
+            raise InputError("The walker wears no device to strap on; leave out --strap.")
+        worn = device.limits.strap or Strap(inertia=device.reflected_inertia or Strap().inertia)
+        exo = device.strapped(worn.changed(stiffness=self.strap))
+        return task.changed(model=task.model.changed(exo=exo))
 
     def _push(self, walker: TrainedWalker, progress: Progress) -> dict[str, float]:
         """Share of walkers that stays up, by size of the push in m/s."""
@@ -178,6 +208,32 @@ def strides(found: dict[str, Walked]) -> dict[str, dict[str, Any]]:
             "sd": {n: None if np.isnan(s) else float(s) for n, s in zip(names, spread)},
         }
     return rows
+
+
+def device_powers(walked: Walked, settings: Evaluation) -> dict[str, float]:
+    """Mean positive power of all joints together, W: of the drives, and of the device on the body.
+
+    The latter is what tables call exo power. The drag of unpowered motors counts there.
+    """
+    first, dt = round(settings.settle / settings.record_dt), settings.record_dt
+    given = walked.torques.drive_power if walked.torques is not None else np.zeros((0, 0, 0))
+    ends = [len(given) if time is None else round(time / dt) for time in walked.fell_at]
+    drives = [given[first:end, k] for k, end in enumerate(ends) if end > first]
+    body = [trial.exo_power.values for trial in walked.trials]
+
+    def mean(parts: list[Any]) -> float:
+        every = [np.maximum(part, 0.0).sum(axis=1) for part in parts]
+        return float(np.concatenate(every).mean()) if every else float("nan")
+
+    return {"drives": mean(drives), "body": mean(body)}
+
+
+def _show_powers(powers: dict[str, dict[str, float]]) -> None:
+    for physics, found in powers.items():
+        output().print(
+            f"{physics}: the drives give {found['drives']:.2f} W, the body gets "
+            f"{found['body']:.2f} W (mean positive power, all joints)"
+        )
 
 
 def _endurance(walker: TrainedWalker, progress: Progress) -> list[dict[str, Any]]:

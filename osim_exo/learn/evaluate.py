@@ -111,10 +111,14 @@ class Torques:
     advice : of that shape, or None
         What the frozen exo policy would have commanded in the same states, where a controller
         drove the device in its place.
+    drive_power : (n_sample, n_run, n_exo) array, W
+        Of the drives, every ``record_dt``. A trial's exo power is that on the body; they are the
+        same but where a strap lies between.
     """
 
     command: Array
     advice: Array | None
+    drive_power: Array
 
 
 @dataclass(frozen=True)
@@ -225,7 +229,7 @@ def evaluate(
     torques = None
     if task.condition != "no_exo":
         advice = np.array(track.advised) if track.advised else None
-        torques = Torques(np.array(track.commanded), advice)
+        torques = Torques(np.array(track.commanded), advice, np.array(track.drive_power))
     notes = () if followed is None else followed.notes
     return Walked(tuple(found), tuple(fell_at), settings.duration, torques, near, alike, notes)
 

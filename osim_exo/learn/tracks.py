@@ -24,6 +24,7 @@ from osim_exo.learn.tasks.strides import FORWARD
 from osim_exo.models import ModelConfig
 from osim_exo.observations import TRANSLATIONS
 from osim_exo.physics.base import Physics, PhysicsNames
+from osim_exo.sensors import Sensed
 from osim_exo.trial import Array, Trial
 
 CONTROLLERS: dict[type[object], str] = {
@@ -37,7 +38,9 @@ CONTROLLERS: dict[type[object], str] = {
 
 
 def driven_by(controller: Controller) -> dict[str, str]:
-    """Condition and controller of trials."""
+    """Condition and controller of trials; sensors before a controller do not count."""
+    while isinstance(controller, Sensed):
+        controller = controller.controller
     own = CONTROLLERS.get(type(controller), type(controller).__name__)
     return {"condition": "zero_torque" if own == "none" else "assisted", "controller": own}
 
@@ -66,6 +69,7 @@ class Track:
     ----------
     names : of the columns
     coordinates, speeds, activations, exo_torque : states every `record_dt`; rad, m, s, Nm
+    drive_power : of the device's drives then, W; differs from that on the body if there is a strap
     excitations, others : controls that were held from then on
     followed : every control step, coordinates and those of the reference, after the step
     commanded, advised : every control step, Nm; exo torque, and what a policy advised beside it
@@ -76,6 +80,7 @@ class Track:
     speeds: list[Array] = field(default_factory=list)
     activations: list[Array] = field(default_factory=list)
     exo_torque: list[Array] = field(default_factory=list)
+    drive_power: list[Array] = field(default_factory=list)
     excitations: list[Array] = field(default_factory=list)
     others: list[Array] = field(default_factory=list)
     followed: list[tuple[Array, Array]] = field(default_factory=list)
@@ -88,6 +93,7 @@ class Track:
         self.speeds.append(physics.speeds)
         self.activations.append(physics.activations)
         self.exo_torque.append(physics.exo_torque)
+        self.drive_power.append(physics.drive_power)
         self.excitations.append(excitations)
         self.others.append(others)
 
@@ -188,7 +194,7 @@ def trials(
     rows = {
         key: np.array(values)
         for key, values in vars(track).items()
-        if key not in ("names", "followed", "commanded", "advised")
+        if key not in ("names", "followed", "commanded", "advised", "drive_power")
     }
     names = track.names
     found = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -125,18 +125,16 @@ def real_up_to(task: TaskConfig, level: str) -> TaskConfig:
     if device is None:
         raise InputError("The task's model wears no device, so none can be made more real.")
     own = device.limits
-    limits: dict[str, Any] = dict(IDEAL)
+    limits = dict(IDEAL)
     reached = _reached(level)
     for name in reached:
         limits |= {field: getattr(own, field) for field in ADDS.get(name, ())}
     rotor = device.reflected_inertia
+    worn = device.changed(limits=DeviceLimits(max_torque=own.max_torque, **limits))
     if "strap" in reached:
-        limits["strap"] = own.strap or (Strap(inertia=rotor) if rotor else Strap())
-        rotor = limits["strap"].inertia
-    real = DeviceLimits(max_torque=own.max_torque, **limits)
+        worn = worn.strapped(own.strap or (Strap(inertia=rotor) if rotor else Strap()))
     quiet = {"sensor_angle_noise": 0.0, "sensor_rate_noise": 0.0, "sensor_angle_offset": 0.0}
     senses = task.randomisation if "noise" in reached else task.randomisation.changed(**quiet)
-    worn = device.changed(limits=real, reflected_inertia=rotor)
     model = task.model.changed(exo=worn)
     return task.changed(model=model, randomisation=senses)
 

@@ -1,10 +1,13 @@
 """Sensors err in evaluation as in training, by seed, and alike in both physics."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
+from osim_exo.cli import main
+from osim_exo.cli.command import BAD_INPUT
 from osim_exo.control import Signals
 from osim_exo.errors import InputError
 from osim_exo.learn.chain import seed_folder
@@ -111,3 +114,34 @@ def test_walks_with_true_readings_are_written_as_before():
     assert Evaluation.model_validate_json(noisy.model_dump_json()) == noisy
     with pytest.raises(InputError, match="sensor_noise"):
         Evaluation(sensor_noise="loud")
+
+
+def test_the_command_takes_shipped_chains_noise_and_a_strap(capsys):
+    pytest.importorskip("opensim")
+    words = [
+        "--quiet",
+        "evaluate",
+        "hip",
+        "--physics",
+        "compiled",
+        "--duration",
+        "3",
+        "--runs",
+        "1",
+    ]
+    told = {}
+    for name, more in (
+        ("plain", []),
+        ("noisy", ["--sensor-noise", "usual"]),
+        ("soft", ["--strap", "60"]),
+    ):
+        assert main([*words, *more, "--json", "-"]) == 0
+        told[name] = json.loads(capsys.readouterr().out)
+    powers = {name: one["device"]["compiled"] for name, one in told.items()}
+    assert powers["plain"] != powers["noisy"] != powers["soft"]
+    # A rigid device's drives give what the body gets, and what the drag takes.
+    assert 0.0 < powers["plain"]["drives"] - powers["plain"]["body"] < 0.6
+    assert main(["evaluate", "gait2d_walk_1.25_mps", "--strap", "60"]) == BAD_INPUT
+    assert "no device" in capsys.readouterr().err
+    assert main(["evaluate", "hips"]) == BAD_INPUT
+    assert "hip" in capsys.readouterr().err
