@@ -125,7 +125,7 @@ def _random(folder: Path, skipped: list[dict[str, str]]) -> dict[str, Path]:
         reason = f"{error.name} is not installed."
         skipped.append({"what": "networks with random weights", "reason": reason})
         return {}
-    found = {}
+    found: dict[str, Path] = {}
     for name, fields in NETWORKS.items():
         config = StudentConfig(**fields)
         student = Student(config, 2, 2, torch.Generator().manual_seed(0))

@@ -359,7 +359,8 @@ def _walk(
                 track.add(physics, excitations, others)
                 physics.step(excitations, torque, others)
             reading = Reading.of(physics)
-            walker.advance(reading, random, senses and senses(reading))
+            measured = None if senses is None else senses(reading)
+            walker.advance(reading, random, measured)
             if isinstance(physics, CompiledPhysics) and settings.schedule:
                 physics.set_parameters(slope_deg=walker.commands.slope_deg)
             target = walker.target()

@@ -308,12 +308,12 @@ def _part(start: StartState, rows: npt.NDArray[np.intp], n_reset: int) -> StartS
 
 
 def _joined(parts: list[DeviceState]) -> DeviceState:
-    straps = [part.strap for part in parts]
+    straps = [part.strap for part in parts if part.strap is not None]
     return DeviceState(
         np.concatenate([part.commands for part in parts], axis=1),
         np.concatenate([part.lagged for part in parts]),
         np.concatenate([part.torque for part in parts]),
-        None if None in straps else np.concatenate(straps, axis=1),
+        np.concatenate(straps, axis=1) if straps else None,
     )
 
 

@@ -130,7 +130,8 @@ def real_up_to(task: TaskConfig, level: str) -> TaskConfig:
     for name in reached:
         limits |= {field: getattr(own, field) for field in ADDS.get(name, ())}
     rotor = device.reflected_inertia
-    worn = device.changed(limits=DeviceLimits(max_torque=own.max_torque, **limits))
+    limits["max_torque"] = own.max_torque
+    worn = device.changed(limits=DeviceLimits.model_validate(limits))
     if "strap" in reached:
         worn = worn.strapped(own.strap or (Strap(inertia=rotor) if rotor else Strap()))
     quiet = {"sensor_angle_noise": 0.0, "sensor_rate_noise": 0.0, "sensor_angle_offset": 0.0}

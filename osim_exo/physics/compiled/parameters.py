@@ -199,8 +199,8 @@ class Parameters:
                 put(f"exo_{field}", found[f"exo_{field}"])
             put("exo_lag_keep", self.lag().keep[rows, None])
         if "exo_strap_stiffness" in found:
-            strap = [found[f"exo_strap_{field}"][:, 0] for field in STRAP]
-            put("exo_strap_motion", free_motion(*strap, self._substep).T)
+            k, c, j = (found[f"exo_strap_{field}"][:, 0] for field in STRAP)
+            put("exo_strap_motion", free_motion(k, c, j, self._substep).T)
             for field in ("stiffness", "inertia"):
                 put(f"exo_strap_{field}", found[f"exo_strap_{field}"])
 

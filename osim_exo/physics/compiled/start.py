@@ -100,9 +100,9 @@ class Starts:
             seek = (bool(start.coordinates) or own) and HEIGHT not in start.coordinates
             self._settle(rows, group, weight, seek)
         if layout.strap:
-            columns = list(layout.exo_columns)
-            rows[:, layout["exo_angle"]] = rows[:, layout["coordinates"]][:, columns]
-            rows[:, layout["exo_speed"]] = rows[:, layout["speeds"]][:, columns]
+            joints = list(layout.exo_columns)
+            rows[:, layout["exo_angle"]] = rows[:, layout["coordinates"]][:, joints]
+            rows[:, layout["exo_speed"]] = rows[:, layout["speeds"]][:, joints]
         return rows
 
     def _settle(self, rows: Array, group: Array, weight: Array, find_height: bool) -> None:
