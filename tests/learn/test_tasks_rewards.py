@@ -215,7 +215,7 @@ def test_a_swinging_foot_costs_beyond_the_highest_ankle_and_a_loaded_one_does_no
 
 
 def test_effort_counts_less_where_the_body_must_be_lifted():
-    """1.25 m/s up a slope of 7 degrees lifts the body with 9.80665 * 1.25 * sin 7 deg = 1.5 W/kg."""
+    """1.25 m/s up a slope of 7 degrees is 9.80665 * 1.25 * sin 7 deg = 1.5 W/kg of lifting."""
     up = outcome(activations=[0.2, 0.4], slope=math.radians(7.0))
     share = 1.0 / (1.0 + 9.80665 * 1.25 * math.sin(math.radians(7.0)) / 1.5)
     assert walk(up, climb_power=1.5)["effort"] == pytest.approx(-5.0 * 0.1 * share, rel=1e-5)
