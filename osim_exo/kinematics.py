@@ -242,15 +242,33 @@ def _check_frames(
     gaps = [f"{n} in {k} of {time.size}" for n, k in zip(names, (~seen).sum(axis=0)) if k]
     if gaps:
         notes.append(f"Not seen, and left out of those frames: {'; '.join(gaps)}.")
-    for row in np.flatnonzero(~seen.all(axis=1)):
-        lost = [name for name, moved in told.items() if not (moved & seen[row]).any()]
-        if lost or 3 * seen[row].sum() < len(told) or seen[row].sum() < FEWEST:
-            missing = [n for n, there in zip(names, seen[row]) if not there]
-            raise DataError(
-                f"At {time[row]:g} s {', '.join(missing)} were not seen, and the other markers do "
-                f"not tell {', '.join(lost) or 'the posture'}. Fill the gap in the recording, or "
-                "cut it off with start and end."
-            )
+    bad = [row for row in map(int, np.flatnonzero(~seen.all(axis=1))) if _untold(seen[row], told)]
+    if bad:
+        row = bad[0]
+        missing = [n for n, there in zip(names, seen[row]) if not there]
+        listed = ", ".join(missing) if seen[row].any() else "all markers"
+        raise DataError(
+            f"At {time[row]:g} s {listed} were not seen, and what was seen does not tell "
+            f"{', '.join(_untold(seen[row], told))}. Fill the gap in the recording, or cut it off "
+            f"with start and end: {_usable(time, bad)}."
+        )
+
+
+def _untold(seen: Mask, told: Mapping[str, Mask]) -> list[str]:
+    """Coordinates that the markers of a frame do not tell; ``the posture`` if they are too few."""
+    lost = [name for name, moved in told.items() if not (moved & seen).any()]
+    few = 3 * int(seen.sum()) < len(told) or int(seen.sum()) < FEWEST
+    return ["the posture"] if few else lost
+
+
+def _usable(time: Array, bad: list[int]) -> str:
+    """The longest span without frames that cannot be used, in words."""
+    edges = [-1, *bad, time.size]
+    longest = max(range(len(edges) - 1), key=lambda k: edges[k + 1] - edges[k])
+    first, last = edges[longest] + 1, edges[longest + 1] - 1
+    if last <= first:
+        return "no two frames in a row can be used"
+    return f"{time[first]:g} to {time[last]:g} s can be used"
 
 
 def _solve(

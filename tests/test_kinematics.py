@@ -119,8 +119,14 @@ def test_a_frame_without_a_foot_is_refused_and_may_be_cut_off(person):
     foot = [markers.names.index(f"calcn_l.{k}") for k in (0, 1)]
     positions[22:, foot] = np.nan
     holed = replace(markers, positions=positions)
-    with pytest.raises(DataError, match=r"At 0.88 s calcn_l.0, calcn_l.1 .* ankle_angle_l"):
+    with pytest.raises(DataError, match=r"At 0.88 s calcn_l.0, calcn_l.1 .* tell ankle_angle_l\."):
         inverse_kinematics(path, holed)
+    with pytest.raises(DataError, match="with start and end: 0 to 0.84 s can be used"):
+        inverse_kinematics(path, holed)
+    positions[0] = np.nan
+    with pytest.raises(DataError, match=r"all markers were .* tell the posture.* 0.04 to 0.84 s"):
+        inverse_kinematics(path, holed)
+    positions[0] = markers.positions[0]
     assert inverse_kinematics(path, holed, end=0.84).time.size == 22
 
 

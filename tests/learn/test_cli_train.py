@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from osim_exo.cli import main, parse
@@ -134,3 +135,60 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path, capsys, small):
 
 def test_an_interrupt_says_how_to_go_on():
     assert "osim-exo train --resume --out run" in parse(["train", "--out", "run"]).kept
+
+
+def test_a_reference_is_imitated_whose_belt_may_be_said(tmp_path, capsys):
+    motion = tmp_path / "walk.mot"
+    made = settings("--reference", str(motion), "--belt-speed", "1.2")
+    assert (made.task.kind, made.task.reference.path) == ("imitate", motion.resolve())
+    assert made.task.reference.belt_speed == 1.2
+    with pytest.raises(InputError, match="--belt-speed goes with --reference"):
+        settings("--belt-speed", "1.2")
+    words = ["train", "--out", str(tmp_path / "run"), "--quiet", "--reference"]
+    assert main([*words, str(motion)]) == BAD_INPUT
+    assert main([*words, str(tmp_path / "walk.trc")]) == BAD_INPUT
+    err = capsys.readouterr().err
+    assert "walk.mot does not exist" in err and "osim-exo ik" in err
+
+
+def test_how_near_an_imitation_is_is_told_by_coordinate(tmp_path, capsys):
+    """Half a second of a walker that has learned nothing: the table is what is tested."""
+    from osim_exo.io import write_table
+    from osim_exo.learn.tasks import TaskConfig, make
+    from osim_exo.trial import Channels
+
+    solved = make(TaskConfig(kind="imitate"), 1, 0).walker
+    names = solved._physics.names.coordinates
+    stride = solved._strides.stride(1.25, 0.0)
+    time = np.linspace(0.0, 1.1, 101)
+    stride[:, names.index("pelvis_tx")] = 1.25 * time
+    write_table(tmp_path / "walk.sto", time, Channels(names, stride))
+    learn = LearnConfig(
+        n_env=16,
+        steps=16 * 8 * 2,
+        ppo=PpoConfig(horizon=8, minibatch=64, epochs=1),
+        network=NetworkConfig(hidden=(8, 8), critic_hidden=(8, 8)),
+    )
+    task = TaskConfig(
+        kind="imitate",
+        reference={"path": tmp_path / "walk.sto"},
+        imitate={"lost": 50.0},
+        ends={"lowest_pelvis": 0.3, "largest_lean": 2.0, "largest_tilt": 2.0},
+    )
+    path, run = tmp_path / "small.json", tmp_path / "run"
+    path.write_text(TrainConfig(task=task, learn=learn).model_dump_json())
+    assert main(["train", "--config", str(path), "--out", str(run), "--quiet"]) == DONE
+    assert "Reference: Pelvis height" in capsys.readouterr().out
+    (tmp_path / "walk.sto").unlink()  # the run has a copy
+    numbers = tmp_path / "numbers.json"
+    words = ["evaluate", str(run), "--physics", "compiled", "--duration", "0.5", "--quiet"]
+    main([*words, "--json", str(numbers)])
+    near = json.loads(numbers.read_text())["tracking"]["compiled"]
+    assert {*near["by_phase"]} == {
+        *(n for n in names if n not in ("pelvis_tx", "pelvis_ty")),
+        "pelvis_ty, mm",
+        "legs, mean",
+    }
+    assert 0.0 < near["by_phase"]["knee_angle_r"]["rms"] < 60.0
+    assert near["by_stride"] == {}  # nobody walked a whole stride
+    assert "to the reference" in capsys.readouterr().out

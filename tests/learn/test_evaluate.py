@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from osim_exo.analysis.cycles import mean_cycle
 from osim_exo.errors import InputError
 from osim_exo.io import write_table
 from osim_exo.learn.evaluate import Evaluation, evaluate
@@ -198,3 +199,21 @@ def test_wrong_policies_and_settings_are_refused(config, policy):
         Evaluation(schedule=points)
     with pytest.raises(InputError, match="leaves nothing"):
         Evaluation(duration=2.0, settle=3.0)
+
+
+def test_mean_strides_are_compared_whatever_their_phase_and_duration():
+    from osim_exo.learn.tracks import stride_tracking
+    from tests.synthetic import walking_trial
+
+    walk = walking_trial()
+    names = ("pelvis_tx", *(f"{j}_{s}" for s in "rl" for j in ("hip_flexion", "knee_angle")))
+    mean = mean_cycle(walk, walk.coordinates.select(list(names))).values
+    turned = np.roll(mean[:-1], 37, axis=0)
+    reference = np.vstack([turned, turned[:1]])
+    near = stride_tracking([walk], names, reference)
+    assert set(near) == set(names[1:])
+    assert all(found.rms < 1e-9 for found in near.values())
+    assert near["knee_angle_r"].correlation == pytest.approx(1.0)
+    reference[:, 1] += 0.1
+    assert stride_tracking([walk], names, reference)["hip_flexion_r"].rms == pytest.approx(0.1)
+    assert stride_tracking([], names, reference) == {}

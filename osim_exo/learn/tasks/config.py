@@ -179,7 +179,7 @@ class ImitateReward(Config):
         default=0.2, ge=0.0, description="times exp(-20 height^2 - 10 dv^2 - 10 mean dv^2)"
     )
     alive: float = Field(default=0.3, description="times 1")
-    effort: float = Field(default=-20.0, le=0.0, description="times mean squared activation")
+    effort: float = Field(default=-5.0, le=0.0, description="times mean squared activation")
     fall: float = Field(default=-2.0, le=0.0, description="times 1 in the step of a fall")
     exo_torque: float = Field(default=-0.01, le=0.0, description="times mean (torque / max)^2")
     exo_change: float = Field(default=-0.02, le=0.0, description="times mean (change / max)^2")
