@@ -22,7 +22,7 @@ from osim_exo.learn.tasks.config import (
 )
 from osim_exo.models import ModelConfig
 
-STEPS, WIDE_STEPS = 6_000_000, 8_000_000
+STEPS, WIDE_STEPS = 6_000_000, 10_000_000
 """Control steps of all environments, for one speed and slope, and for ranges after that."""
 
 STANDING_SHARE, DURATION = 0.5, 4.0
