@@ -6,10 +6,19 @@ for every step what enters the lag.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from osim_exo.compiler.equations.parameters import ParameterTable
-from osim_exo.compiler.symbols.expression import Expr, Exprs, Graph, absolute, maximum, minimum
+from osim_exo.compiler.symbols.expression import (
+    Expr,
+    Exprs,
+    Graph,
+    absolute,
+    maximum,
+    minimum,
+    vector,
+)
 from osim_exo.strap import Strap, free_motion
 
 
@@ -73,6 +82,38 @@ class Drive:
             add("exo_lag_keep", 0.88, 0.0, 1.0, ""),
             StrapParts.of(table, graph) if strap else None,
         )
+
+
+def next_device(
+    drive: Drive,
+    now: Mapping[str, Exprs],
+    entering: Exprs,
+    columns: Sequence[int],
+    step: Expr,
+) -> dict[str, Exprs]:
+    """The device's parts of the state at the end of a step.
+
+    Parameters
+    ----------
+    drive : Drive
+    now : parts of the state at its start, as `osim_exo.compiler.equations.layout.Layout` has them
+    entering : what the delayed commands add to each lag's output, Nm
+    columns : coordinate of each actuator
+    step : s
+    """
+    rows: list[tuple[Expr, ...]] = []
+    for i, k in enumerate(columns):
+        lagged, speed = now["exo_lagged"][i], now["speeds"][k]
+        if drive.strap is None:
+            torque = now["exo_torque"][i]
+            rows.append(next_drive(drive, lagged, torque, entering[i], speed, step))
+            continue
+        rotor, joint = (now["exo_angle"][i], now["exo_speed"][i]), (now["coordinates"][k], speed)
+        new, own = next_drive(drive, lagged, now["exo_drive"][i], entering[i], rotor[1], step)
+        pulled, angle, after = next_strap(drive.strap, own, rotor, joint, step)
+        rows.append((new, pulled, own, angle, after))
+    parts = ("exo_lagged", "exo_torque", "exo_drive", "exo_angle", "exo_speed")
+    return {part: vector(*values) for part, values in zip(parts, zip(*rows))}
 
 
 def next_drive(

@@ -22,7 +22,7 @@ from osim_exo.compiler.equations.activation import (
     next_activation,
 )
 from osim_exo.compiler.equations.contact import ContactState, apply_contact
-from osim_exo.compiler.equations.device import Drive, next_drive, next_strap
+from osim_exo.compiler.equations.device import Drive, next_device
 from osim_exo.compiler.equations.layout import Layout
 from osim_exo.compiler.equations.loads import Loads
 from osim_exo.compiler.equations.mechanics import Mechanics
@@ -386,27 +386,11 @@ class Equations:
 
     def _driven(self, given: Given) -> dict[str, Exprs]:
         """The device's parts of the state, advanced to the end of the step."""
-        layout, h = self.layout, self.time_step
+        layout = self.layout
         if not layout.exo:
             return {}
-        drive = self.drive
         now = {part: given.state[layout[part]] for part in layout.parts}
-        angles, speeds = now["coordinates"], now["speeds"]
-        parts: dict[str, list[Expr]] = {p: [] for p in layout.parts if p.startswith(EXO_PREFIX)}
-        for i, k in enumerate(layout.exo_columns):
-            lagged = now["exo_lagged"][i]
-            if drive.strap is None:
-                before = (lagged, now["exo_torque"][i], given.drive[i], speeds[k])
-                found = next_drive(drive, *before, h)
-            else:
-                rotor = now["exo_angle"][i], now["exo_speed"][i]
-                before = (lagged, now["exo_drive"][i], given.drive[i], rotor[1])
-                new, own = next_drive(drive, *before, h)
-                pulled, *moved = next_strap(drive.strap, own, rotor, (angles[k], speeds[k]), h)
-                found = (new, pulled, own, *moved)
-            for values, value in zip(parts.values(), found):
-                values.append(value)
-        return {part: vector(*values) for part, values in parts.items()}
+        return next_device(self.drive, now, given.drive, layout.exo_columns, self.time_step)
 
     def output_program(self, names: Sequence[str]) -> Program:
         """Quantities at a state; see `osim_exo.compiler.equations.outputs` for what there is."""

@@ -141,8 +141,8 @@ class CompiledPhysics:
 
     def _tune(self, rows: npt.NDArray[np.intp] | None = None, drives: bool = True) -> None:
         """Give changed parameters to kernel and drives."""
-        chosen = slice(None) if rows is None else rows
-        blocks.write(self._batch.group, self._parameters.group[chosen], rows)
+        changed = self._parameters.group[slice(None) if rows is None else rows]
+        blocks.write(self._batch.group, changed, rows)
         blocks.fill_spare(self._batch.group, self._n_env)
         if self._names.exo and drives:
             self._line.tune(self._parameters.lag(), self._parameters.max_torque)
@@ -250,14 +250,11 @@ class CompiledPhysics:
         return self._ranges.low.copy(), self._ranges.high.copy()
 
     def quantity(self, name: str) -> Array:
-        """Anything of `osim_exo.compiler.equations.outputs` now, (n_env, size) array.
-
-        The first call compiles it. Excitations are those of the last step.
-        """
+        """Anything of `osim_exo.compiler.equations.outputs` now, (n_env, size) array."""
         return self.quantities(name)[name]
 
     def quantities(self, *names: str) -> dict[str, Array]:
-        """Several quantities at once, by name; see `quantity`."""
+        """Several at once, by name; the first call compiles. Excitations are the last step's."""
         if any(name not in self._found for name in names):
             self._found |= self._batch.quantities(names)
         return {name: self._found[name].copy() for name in names}
@@ -302,8 +299,8 @@ class CompiledPhysics:
     ) -> None:
         """Put environments to a start; see `Physics.reset`.
 
-        A pelvis height that the start does not name is found such that the feet carry the weight.
-        An `InputError` tells of names that the model does not have, and of values not finite.
+        A pelvis height that is not named is found such that the feet carry the weight. An
+        `InputError` tells of unknown names and of values that are not finite.
         """
         chosen = self._chosen(environments)
         start = start or StartState()
