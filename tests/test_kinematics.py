@@ -221,6 +221,11 @@ def test_the_command_writes_the_motion_and_tells_the_errors(person, tmp_path, ca
     assert told["frames"] == 26 and told["rms_m"] < 1e-4
     assert "calcn_r.0" not in [row["marker"] for row in told["markers"]]
     assert "26 frames, 0 to 1 s" in capsys.readouterr().out
+    turned = replace(markers, positions=markers.positions[..., [0, 2, 1]] * [-1.0, 1.0, 1.0])
+    laboratory = ["ik", str(path), str(write_trc(tmp_path / "turned.trc", turned)), "--quiet"]
+    assert main([*laboratory, "--out", str(out), "--forward", "-x", "--up", "+z"]) == 0
+    again = read_table(out).channels["knee_angle_r"]
+    np.testing.assert_allclose(again, motion["knee_angle_r"], atol=1e-5)
     assert main([*words, "--weight", "pelvis.0"]) == 2
     assert main([*words[:3], "--out", str(tmp_path / "walk.txt"), "--quiet"]) == 2
     assert main(["ik", str(path), str(out), "--out", str(out), "--quiet"]) == 2

@@ -18,15 +18,21 @@ from osim_exo.progress import Progress, seconds_in_words
 if TYPE_CHECKING:
     from osim_exo.learn.train import RunResult, TrainConfig
 
-NEGATIVE_SPAN = re.compile(r"-[\d.]+(:-?[\d.]+)?")
+NEGATIVE = re.compile(r"-([\d.]+(:-?[\d.]+)?|[xyz])")
+"""Spans of numbers, and axes, that begin with a minus."""
+
+MAY_BE_NEGATIVE = ("--slopes", "--speeds", "--forward", "--up")
 
 
 def attach_negative_spans(words: Sequence[str]) -> list[str]:
-    """Make ``--slopes -7:7`` into ``--slopes=-7:7``, which no parser takes for an option."""
+    """Make ``--slopes -7:7`` into ``--slopes=-7:7``, which no parser takes for an option.
+
+    So too ``--forward -x``.
+    """
     attached: list[str] = []
     for word in words:
         before = attached[-1] if attached else ""
-        if before in ("--slopes", "--speeds") and NEGATIVE_SPAN.fullmatch(word):
+        if before in MAY_BE_NEGATIVE and NEGATIVE.fullmatch(word):
             attached[-1] = f"{before}={word}"
         else:
             attached.append(word)
