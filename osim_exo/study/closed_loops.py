@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from osim_exo.config import Config
 from osim_exo.errors import SimulationError
 from osim_exo.files import claim_output
 from osim_exo.learn.chain import Chain
@@ -18,6 +17,7 @@ from osim_exo.names import Condition
 from osim_exo.progress import SILENT, Progress
 from osim_exo.provenance import config_hash
 from osim_exo.study.learned import run_loops
+from osim_exo.study.learned_arm import WalkSettings
 from osim_exo.study.loops import Loop, read_unit, settle
 from osim_exo.study.sweep import Row
 
@@ -25,27 +25,15 @@ TRAINED = "trained"
 """Folder of a sweep with a chain per cell."""
 
 
-class Walks(Config):
+class Walks(WalkSettings):
     """How what was learned is walked."""
 
-    physics: str = Field(default="opensim", pattern="^(opensim|compiled)$")
-    walks: int = Field(default=2, ge=1, le=64, description="per arm and seed")
+    physics: Literal["opensim", "compiled"] = "opensim"
     duration: float = Field(default=16.0, gt=0.0, le=600.0, description="of a walk, s")
-    settle: float = Field(default=3.0, ge=0.0, description="at the start, left out, s")
-    accuracy: float = Field(default=1e-3, gt=0.0, le=0.1, description="of OpenSim's integrator")
 
     def evaluation(self, speed: float, slope_deg: float = 0.0) -> Evaluation:
         """The walks at a speed (m/s) and slope (degrees)."""
-        return Evaluation(
-            physics="opensim" if self.physics == "opensim" else "compiled",
-            speed=speed,
-            slope_deg=slope_deg,
-            runs=self.walks,
-            duration=self.duration,
-            settle=self.settle,
-            accuracy=self.accuracy,
-            workers=1,
-        )
+        return self.walked_in(self.physics, speed, slope_deg)
 
 
 def economical(reward: WalkReward) -> WalkReward:

@@ -30,20 +30,6 @@ needs_compiler = pytest.mark.skipif(
 pytest.importorskip("cobs", reason="the extra deploy is not installed")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_policy(tmp_path_factory.mktemp("policy") / "exo")
-
-
-@pytest.fixture(scope="module")
-def library(folder, tmp_path_factory):
-    if host_compiler() is None:
-        pytest.skip("there is no C compiler on this machine")
-    work = tmp_path_factory.mktemp("c")
-    export(folder, "c99", work / "out")
-    return build_library(work / "out", work)
-
-
 @needs_compiler
 @pytest.mark.parametrize("activation", ["relu", "tanh", "elu"])
 @pytest.mark.parametrize(

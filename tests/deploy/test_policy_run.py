@@ -9,9 +9,8 @@ import pytest
 from osim_exo.cli import main
 from osim_exo.control import LearnedController, Signals
 from osim_exo.deploy.disturbances import Disturbance
-from osim_exo.deploy.export import export
 from osim_exo.deploy.faults import FaultCode
-from osim_exo.deploy.host_c import HostDevice, build_library, host_compiler
+from osim_exo.deploy.host_c import HostDevice
 from osim_exo.deploy.log import read_log
 from osim_exo.deploy.novelty import Familiarity, NoveltyLimits
 from osim_exo.deploy.packets import Enable
@@ -25,20 +24,6 @@ from tests.deploy.device import Bench, policy_settings
 from tests.deploy.policies import interface, write_policy
 
 pytest.importorskip("cobs", reason="the extra deploy is not installed")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_policy(tmp_path_factory.mktemp("policy") / "exo")
-
-
-@pytest.fixture(scope="module")
-def library(folder, tmp_path_factory):
-    if host_compiler() is None:
-        pytest.skip("there is no C compiler on this machine")
-    work = tmp_path_factory.mktemp("c")
-    export(folder, "c99", work / "out")
-    return build_library(work / "out", work)
 
 
 class Strange:
