@@ -22,7 +22,7 @@ from osim_exo.learn.tasks.config import (
 )
 from osim_exo.models import ModelConfig
 
-STEPS, WIDE_STEPS = 6_000_000, 10_000_000
+STEPS, WIDE_STEPS = 8_000_000, 10_000_000
 """Control steps of all environments, for one speed and slope, and for ranges after that."""
 
 STANDING_SHARE, DURATION = 0.5, 4.0
@@ -46,10 +46,10 @@ The model's passive ankle resists from 25 degrees on only; people's calves resis
 REWARD = WalkReward(
     final_effort=-30.0,
     upright_bounce=0.2,
-    loading=-1.0,
+    loading=-2.0,
     pelvis_tilt=-15.0,
     swing_ankle=SWING_ANKLE,
-    climb_power=1.0,
+    climb_power=0.5,
 )
 """Heavy effort, and little against the mass centre's rise and fall, which heavy effort uses.
 
