@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext
 from typing import Any, Literal, TypeVar
 
 from osim_exo.errors import InputError, MissingExtraError, check_option
@@ -74,6 +76,20 @@ def each(
     streams = get_active_backend()[0].supports_return_generator
     pool = Parallel(n_jobs=jobs, return_as="generator_unordered" if streams else "list")
     yield from pool(delayed(function)(*arguments) for arguments in calls)
+
+
+def spawning() -> SpawnContext:
+    """What starts processes of our own, also inside of a worker.
+
+    A worker of joblib names its own way of starting as the usual one, and tells it to every process
+    that it spawns, which does not know it and ends.
+    """
+    if multiprocessing.get_start_method(allow_none=True) not in (
+        None,
+        *multiprocessing.get_all_start_methods(),
+    ):
+        multiprocessing.set_start_method("spawn", force=True)
+    return multiprocessing.get_context("spawn")
 
 
 def _joblib() -> tuple[Any, Any]:

@@ -2,6 +2,8 @@
 
 import builtins
 import os
+import subprocess
+import sys
 from importlib.util import find_spec
 
 import pytest
@@ -76,3 +78,31 @@ def test_a_dask_scheduler_that_does_not_answer_is_named():
         placed("dask", 1, "tcp://127.0.0.1:9"),
     ):
         pass
+
+
+INSIDE = """
+from osim_exo.parallel import each, placed
+
+
+def joints(n_env):
+    from osim_exo.models import ModelConfig
+    from osim_exo.physics import PhysicsPool
+
+    with PhysicsPool(ModelConfig(), n_env, n_worker=1) as pool:
+        return len(pool.names.coordinates)
+
+
+if __name__ == "__main__":
+    with placed("loky", 2):
+        print(sorted(each(joints, [(1,), (2,)], 2)))
+"""
+
+
+def test_a_worker_can_start_processes_with_opensim_of_its_own(tmp_path):
+    pytest.importorskip("opensim")
+    script = tmp_path / "inside.py"
+    script.write_text(INSIDE, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "[10, 10]", done.stderr[-2000:]

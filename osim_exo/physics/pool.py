@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from osim_exo.device import DeviceState
 from osim_exo.errors import InputError, OsimExoError, SimulationError, check_option
 from osim_exo.models.recipe import ModelRecipe, as_recipe
+from osim_exo.parallel import spawning
 from osim_exo.physics.base import (
     Array,
     Mask,
@@ -73,7 +73,7 @@ class PhysicsPool:
         self._workers: list[BaseProcess] = []
         self._pipes: list[Connection] = []
         self._closed = False
-        context = multiprocessing.get_context("spawn")
+        context = spawning()
         recipe = as_recipe(source)
         for number, share in enumerate(self._shares):
             ours, theirs = context.Pipe()

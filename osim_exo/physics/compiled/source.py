@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from osim_exo.compiler.spec import SPEC_VERSION, ModelSpec
 from osim_exo.errors import DataError, InputError
 from osim_exo.models import ModelConfig, available
 from osim_exo.models.recipe import ModelFile, ModelRecipe, as_recipe, load_opensim
+from osim_exo.parallel import spawning
 from osim_exo.physics.compiled.shipped import shipped_spec
 from osim_exo.progress import SILENT, Progress
 
@@ -113,7 +113,7 @@ def _read(recipe: ModelRecipe) -> ModelSpec:
     """A spec by the reader, in a process of its own where OpenSim must not be loaded here."""
     # The CasADi of its wheel and OpenSim's own cannot live in one process.
     if "casadi" in sys.modules and "opensim" not in sys.modules:
-        context = multiprocessing.get_context("spawn")
+        context = spawning()
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             return pool.submit(read_here, recipe).result()
     return read_here(recipe)
