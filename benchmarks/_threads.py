@@ -22,8 +22,8 @@ from osim_exo.physics import CompiledPhysics
 N_WIDE = 4096
 """Environments of a step: long beside the waking of a thread."""
 
-TIMED = 10
-"""Control steps of one measurement, 0.1 s of simulated time."""
+TIMED = 20
+"""Control steps of one measurement: a learner steps at least as often between resets."""
 
 THREADS, PROCESSES = "2 threads", "2 processes"
 
