@@ -43,6 +43,9 @@ def attach_negative_spans(words: Sequence[str]) -> list[str]:
 class Train(Command):
     """Learn a walker or an exo policy in simulation, or go on with an interrupted run.
 
+    A person without device who learns to walk from nothing does so by the recipe that taught the
+    shipped walkers (osim_exo.learn.recipes); everything else begins from the settings' defaults.
+
     The output folder gets config.json, provenance.json, metrics.jsonl, checkpoint.npz,
     summary.json and policy/, which simulation, evaluation and export read.
     """
@@ -87,7 +90,7 @@ class Train(Command):
     """every random number of the run follows from it; by default 0"""
 
     steps: int | None = None
-    """control steps of all environments; by default 3,000,000"""
+    """control steps of all environments; by default the recipe's, else 3,000,000"""
 
     until_settled: bool = False
     """stop early when learning no longer helps; leave it off where arms are compared"""
@@ -175,6 +178,8 @@ class Train(Command):
         if self.config is not None:
             held = TrainConfig.model_validate(read_json(self.config))
             base = held.model_dump(mode="json")
+        elif self._from_nothing():
+            base = self._recipe()
         self._change_task(base["task"])
         learn = {"seed": self.seed, "steps": self.steps}
         base["learn"] |= {name: value for name, value in learn.items() if value is not None}
@@ -187,6 +192,27 @@ class Train(Command):
         if self.tensorboard:
             base["learn"]["tensorboard"] = True
         return TrainConfig.model_validate(base)
+
+    def _from_nothing(self) -> bool:
+        """Whether a person without device learns to walk, and has learned nothing yet."""
+        walks = self.task != "imitate" and self.reference is None
+        return walks and self.condition in (None, "no_exo") and not self.start_from
+
+    def _recipe(self) -> dict[str, Any]:
+        """Settings of the recipe's last stage, begun from nothing.
+
+        Ranges of speed or slope have a stage before, at one speed, in ``--staged``.
+        """
+        from osim_exo.learn.recipes import human_stages
+        from osim_exo.learn.tasks.config import Commands
+        from osim_exo.models import ModelConfig
+
+        asked = {"speed": self.speeds, "slope_deg": self.slopes}
+        names = {"speed": "speeds", "slope_deg": "slopes"}
+        spans = {name: span(names[name], text) for name, text in asked.items() if text is not None}
+        stage = human_stages(ModelConfig(), Commands.model_validate(spans))[-1]
+        learn = stage.learn.changed(start_from=())
+        return {"task": stage.task.model_dump(mode="json"), "learn": learn.model_dump(mode="json")}
 
     def _change_task(self, task: dict[str, Any]) -> None:
         """Put what was given into a task's settings."""

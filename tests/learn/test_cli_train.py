@@ -14,8 +14,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from osim_exo.learn.config import LearnConfig, NetworkConfig, PpoConfig  # noqa: E402
+from osim_exo.learn.recipes import STEPS, WIDE_FINAL_EFFORT, human_stages  # noqa: E402
 from osim_exo.learn.synthetic import SyntheticConfig  # noqa: E402
+from osim_exo.learn.tasks.config import Commands, WalkReward  # noqa: E402
 from osim_exo.learn.train import TrainConfig  # noqa: E402
+from osim_exo.models import ModelConfig  # noqa: E402
 
 
 def settings(*words):
@@ -55,7 +58,18 @@ def test_the_options_of_the_readme_become_settings():
 def test_without_options_a_person_without_device_walks():
     made = settings()
     assert (made.task.kind, made.task.condition, made.task.learner) == ("walk", "no_exo", "human")
-    assert made.learn == LearnConfig()
+    assert made.learn == LearnConfig(steps=STEPS)
+
+
+def test_a_person_who_learns_from_nothing_does_so_by_the_recipe():
+    one = settings("--speeds", "1.25", "--slopes", "0")
+    (stage,) = human_stages(ModelConfig(), Commands(speed=(1.25, 1.25), slope_deg=(0.0, 0.0)))
+    assert (one.task, one.learn) == (stage.task, stage.learn)
+    wide = settings("--speeds", "0.8:1.6", "--steps", "1000", "--seed", "3")
+    assert wide.task.walk.final_effort == WIDE_FINAL_EFFORT and wide.learn.start_from == ()
+    assert (wide.learn.steps, wide.learn.seed) == (1000, 3)
+    assert settings("--start-from", "a").task.walk == WalkReward()
+    assert settings("--condition", "zero_torque").task.walk == WalkReward()
 
 
 def test_human_and_exo_learn_together_in_the_assisted_condition():
