@@ -17,7 +17,7 @@ CONFIG = DeviceSweep(
     title="From policy to device",
     question="Does the exported policy, on the firmware and worn by the simulated walker, give the "
     "torque of the simulation?",
-    walker="gait2d_walk_1.25_mps",
+    walker="gait2d_walk_generalist",
 )
 
 

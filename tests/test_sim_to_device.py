@@ -14,7 +14,7 @@ from osim_exo.files import read_json
 from osim_exo.study import load, run_sweep
 from osim_exo.study.sim_to_device import DeviceSweep
 
-WALKER = "gait2d_walk_1.25_mps"
+WALKER = "gait2d_walk_generalist"
 
 
 def sweep(**fields):

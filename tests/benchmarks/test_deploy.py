@@ -9,14 +9,12 @@ pytest.importorskip("cobs")
 
 from osim_exo.benchmarks import deploy  # noqa: E402
 from osim_exo.deploy.host_c import host_compiler  # noqa: E402
-from osim_exo.learn.students import StudentConfig  # noqa: E402
+from osim_exo.deploy.shipped import find_policy  # noqa: E402
 
 
 def test_engines_give_a_time_each(tmp_path):
-    config = StudentConfig(history=8, blocks=(4, 2), width=8)
     skipped = []
-    bundle = deploy._bundle(tmp_path / "a" / "policy", config)
-    times = deploy._times(bundle, tmp_path / "a", 3, skipped)
+    times = deploy._times(find_policy("hip_thigh_gyro"), tmp_path, 3, skipped)
     assert all(value > 0.0 for value in times.values())
     assert ("C" in times) == (host_compiler() is not None)
     assert len(skipped) == (0 if "C" in times else 1)
