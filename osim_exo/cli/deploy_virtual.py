@@ -45,6 +45,9 @@ class VirtualDevice(Command):
     slope: float = 0.0
     """ground of a live walker, uphill positive, degrees"""
 
+    physics: Literal["compiled", "opensim"] = "compiled"
+    """of a live walker"""
+
     policy: Path | None = None
     """policy that the firmware holds, exported to C, for deploy run --onboard: a bundle's folder,
     or a shipped one as hip_thigh_gyro"""
@@ -128,7 +131,8 @@ class VirtualDevice(Command):
             raise MissingExtraError(str(error.name), "sim") from error
         trained = shipped_walker(name) if name in shipped_walkers() else load_walker(name)
         with progress.step("Preparing the walker"):
-            return LiveWalker(Simulation(trained, self.speed, self.slope))
+            simulation = Simulation(trained, self.speed, self.slope, physics=self.physics)
+            return LiveWalker(simulation)
 
     @contextmanager
     def _firmware(self, settings: FirmwareSettings) -> Iterator[Any]:

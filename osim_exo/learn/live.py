@@ -6,11 +6,13 @@ the pose and tells the torque that it delivers.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from osim_exo.control import Signals
-from osim_exo.errors import InputError
+from osim_exo.errors import InputError, check_option
 from osim_exo.learn.tasks import strides_of
 from osim_exo.learn.tasks.config import CommandPoint, Commands, TaskConfig
 from osim_exo.learn.tasks.ends import Falls
@@ -20,7 +22,7 @@ from osim_exo.learn.tasks.starts import StartSource
 from osim_exo.learn.tasks.walker import Walker
 from osim_exo.learn.walkers import TrainedWalker
 from osim_exo.models import HipExo
-from osim_exo.physics.compiled import CompiledPhysics
+from osim_exo.physics import CompiledPhysics, OpenSimPhysics
 from osim_exo.physics.compiled.source import model_spec
 
 Array = npt.NDArray[np.float64]
@@ -45,7 +47,7 @@ class _Felt:
 
 
 class LiveWalker:
-    """One walker in compiled physics, with its clock driven from outside.
+    """One walker in simulation, with its clock driven from outside.
 
     A walker that has fallen lies as it fell: its pose does not change any more.
 
@@ -58,6 +60,7 @@ class LiveWalker:
     dt : step of the simulation, s; the pose between two steps follows the joints' speeds
     substep : s
     seed : of the start's noise
+    physics : ``compiled``, or real OpenSim with the same fixed sub-step, halved
 
     Attributes
     ----------
@@ -78,7 +81,9 @@ class LiveWalker:
         dt: float = 0.005,
         substep: float = 0.0005,
         seed: int = 0,
+        physics: Literal["compiled", "opensim"] = "compiled",
     ) -> None:
+        check_option("physics", physics, ("compiled", "opensim"))
         if "human" not in trained.policies:
             raise InputError(
                 f"The walker has policies of {', '.join(trained.policies)}, none of a human. Name "
@@ -94,10 +99,18 @@ class LiveWalker:
         self._random = np.random.default_rng(seed)
         worn = task.model.exo or HipExo()
         limits = worn.limits.changed(**IDEAL, strap=None)
-        self._physics = CompiledPhysics(
-            task.model, 1, dt, substep, limits=limits, on_failure="mark"
-        )
-        self._physics.set_parameters(slope_deg=slope_deg)
+        self._physics: CompiledPhysics | OpenSimPhysics
+        if physics == "compiled":
+            self._physics = CompiledPhysics(
+                task.model, 1, dt, substep, limits=limits, on_failure="mark"
+            )
+            self._physics.set_parameters(slope_deg=slope_deg)
+        else:
+            # OpenSim's own fixed step is explicit: it needs a shorter one for the same walk.
+            sloped = task.model.changed(slope_deg=slope_deg)
+            self._physics = OpenSimPhysics(
+                sloped, 1, dt, substep=0.5 * substep, limits=limits, on_failure="mark"
+            )
         self._felt = _Felt()
         self._signals = Onboard(self._physics, self._felt)
         strides = strides_of(task, self._physics)

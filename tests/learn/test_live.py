@@ -48,6 +48,14 @@ def test_angles_are_the_integral_of_the_speeds(trained):
     assert np.median(np.abs(slope - poses[500:, 4])) < 0.05
 
 
+def test_the_walk_is_the_same_in_opensim(trained):
+    pytest.importorskip("opensim")
+    ours, theirs = (walk(LiveWalker(trained, physics=p), 0.5) for p in ("compiled", "opensim"))
+    np.testing.assert_allclose(ours[:, :4], theirs[:, :4], atol=0.02)
+    with pytest.raises(InputError, match="physics"):
+        LiveWalker(trained, physics="mujoco")
+
+
 def test_torque_moves_the_leg_the_way_it_pushes(trained):
     free = walk(LiveWalker(trained), 0.3)
     pushed = walk(LiveWalker(trained), 0.3, lambda t: (12.0, 0.0))
