@@ -311,7 +311,9 @@ def _solve(
 def _reference(osim: Any, time: Array, positions: Array, weights: Mapping[str, float]) -> Any:
     """Markers as OpenSim wants them."""
     table = osim.TimeSeriesTableVec3()
-    table.setColumnLabels(osim.StdVectorString(list(weights)))
+    # A list: where another library has wrapped vectors of strings too, opensim.StdVectorString of one
+    # of its modules is no argument for another.
+    table.setColumnLabels(list(weights))
     for now, frame in zip(time, positions):
         row = osim.RowVectorVec3(len(weights))
         for k, point in enumerate(frame):

@@ -101,6 +101,23 @@ def test_the_motion_comes_back_to_a_thousandth_of_a_degree(person):
     assert found.notes == ()
 
 
+def test_markers_are_solved_where_a_c3d_file_was_read(person, tmp_path):
+    # Its library wraps vectors of strings too, and OpenSim's own are no arguments any more then.
+    ezc3d = pytest.importorskip("ezc3d", reason="the extra sim is not installed")
+    path, markers, motion = person
+    recording = ezc3d.c3d()
+    recording["parameters"]["POINT"]["RATE"]["value"] = [25.0]
+    recording["parameters"]["POINT"]["LABELS"]["value"] = list(markers.names)
+    points = np.ones((4, len(markers.names), markers.time.size))
+    points[:3] = 1e3 * markers.positions.transpose(2, 1, 0)
+    recording["data"]["points"] = points
+    recording.write(str(tmp_path / "walk.c3d"))
+    assert list(ezc3d.c3d(str(tmp_path / "walk.c3d"))["parameters"]["POINT"]["LABELS"]["value"])
+    found = inverse_kinematics(path, markers, end=0.2)
+    knee = motion["knee_angle_r"][: found.time.size]
+    np.testing.assert_allclose(found.coordinates["knee_angle_r"], knee, atol=np.radians(1e-3))
+
+
 def test_a_gap_is_left_out_and_told_and_the_motion_is_the_same(person):
     path, markers, motion = person
     positions = markers.positions.copy()
