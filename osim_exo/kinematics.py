@@ -311,8 +311,7 @@ def _solve(
 def _reference(osim: Any, time: Array, positions: Array, weights: Mapping[str, float]) -> Any:
     """Markers as OpenSim wants them."""
     table = osim.TimeSeriesTableVec3()
-    # A list: where another library has wrapped vectors of strings too, opensim.StdVectorString of one
-    # of its modules is no argument for another.
+    # A list: where another library wraps vectors of strings too, opensim's own are no arguments.
     table.setColumnLabels(list(weights))
     for now, frame in zip(time, positions):
         row = osim.RowVectorVec3(len(weights))
