@@ -38,14 +38,12 @@ class Neighbour:
 
     def __init__(self, subject: Motion) -> None:
         spawn = multiprocessing.get_context("spawn")
-        self._run, self._ready = spawn.Event(), spawn.Event()
+        self._run, self._idle = spawn.Event(), spawn.Event()
         self._count: Synchronized[int] = spawn.Value("q", 0)
-        work = (subject, self._run, self._ready, self._count)
+        work = (subject, self._run, self._idle, self._count)
         self._process = spawn.Process(target=_step_on, args=work, daemon=True)
         self._process.start()
-        while not self._ready.wait(0.5):
-            if not self._process.is_alive():
-                raise RuntimeError("The neighbour process ended before it was ready.")
+        self._await_idle()
 
     @property
     def steps(self) -> int:
@@ -59,10 +57,22 @@ class Neighbour:
         self._run.set()
         try:
             while self.steps == before:
+                self._check_alive()
                 time.sleep(0.001)
             yield
         finally:
             self._run.clear()
+            # Its last step must not disturb what is measured next.
+            self._await_idle()
+
+    def _await_idle(self) -> None:
+        while not self._idle.wait(0.5):
+            self._check_alive()
+
+    def _check_alive(self) -> None:
+        if not self._process.is_alive():
+            code = self._process.exitcode
+            raise RuntimeError(f"The neighbour process of the benchmark ended with code {code}.")
 
     def close(self) -> None:
         """End the process."""
@@ -70,13 +80,15 @@ class Neighbour:
         self._process.join()
 
 
-def _step_on(subject: Motion, run: Event, ready: Event, count: Synchronized[int]) -> None:
+def _step_on(subject: Motion, run: Event, idle: Event, count: Synchronized[int]) -> None:
     wide = subject.tiled(N_WIDE)
     physics = _physics(wide, 1)
     begin(physics, wide, 0)
-    ready.set()
     while True:
-        run.wait()
+        if not run.is_set():
+            idle.set()
+            run.wait()
+            idle.clear()
         physics.step(wide.excitations[0], None, wide.others[0])
         count.value += N_WIDE
 

@@ -10,17 +10,9 @@ from osim_exo.learn.tasks.motion import keep, kept
 from osim_exo.learn.tasks.recorded import recorded_strides
 from osim_exo.learn.tasks.repeats import best_span
 from osim_exo.learn.tasks.strides import shipped_strides
-from osim_exo.physics.base import PhysicsNames
 from osim_exo.trial import Channels
+from tests.learn.planar import COORDINATES, NAMES
 
-COORDINATES = (
-    "pelvis_tilt",
-    "pelvis_tx",
-    "pelvis_ty",
-    "lumbar_extension",
-    *(f"{joint}_{side}" for joint in ("hip_flexion", "knee_angle", "ankle_angle") for side in "rl"),
-)
-NAMES = PhysicsNames(coordinates=COORDINATES, muscles=("soleus_r", "soleus_l"))
 STILL = Starts(angle_noise=0.0, speed_noise=0.0)
 
 

@@ -6,15 +6,7 @@ import pytest
 from osim_exo.errors import DataError
 from osim_exo.learn.tasks.strides import shipped_strides
 from osim_exo.physics.base import PhysicsNames
-
-COORDINATES = (
-    "pelvis_tilt",
-    "pelvis_tx",
-    "pelvis_ty",
-    "lumbar_extension",
-    *(f"{joint}_{side}" for joint in ("hip_flexion", "knee_angle", "ankle_angle") for side in "rl"),
-)
-NAMES = PhysicsNames(coordinates=COORDINATES, muscles=("soleus_r", "soleus_l"))
+from tests.learn.planar import COORDINATES, NAMES
 
 
 @pytest.fixture(scope="module")
