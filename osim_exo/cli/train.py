@@ -72,7 +72,7 @@ class Train(Command):
     """slopes in degrees, uphill positive, as 0 or -7:7"""
 
     condition: Condition | None = None
-    """no_exo (default), zero_torque or assisted"""
+    """no_exo (default), zero_torque or assisted; --staged has all, or with no_exo the human alone"""
 
     device: Literal["hip", "ankle"] | None = None
     """joint of the worn device; by default hip where the condition needs one"""
@@ -201,7 +201,8 @@ class Train(Command):
     def _recipe(self) -> dict[str, Any]:
         """Settings of the recipe's last stage, begun from nothing.
 
-        Ranges of speed or slope have a stage before, at one speed, in ``--staged``.
+        Ranges of speed or slope have a stage before, at one speed, with ``--staged --condition
+        no_exo``.
         """
         from osim_exo.learn.recipes import human_stages
         from osim_exo.learn.tasks.config import Commands

@@ -13,10 +13,14 @@ from osim_exo.progress import Progress, seconds_in_words
 
 if TYPE_CHECKING:
     from osim_exo.cli.train import Train
+    from osim_exo.learn.chain import Stage
     from osim_exo.learn.staged import StagedConfig
     from osim_exo.learn.stages import ChainResult
 
-USED = ("out", "model", "speeds", "slopes", "device", "seeds", "jobs", "config", "staged", "json")
+USED = (
+    *("out", "model", "speeds", "slopes", "condition", "device", "seeds", "jobs"),
+    *("config", "staged", "json"),
+)
 """Options that mean something for a chain of stages."""
 
 CHANGE_EVERY, STOP_SHARE = (3.0, 6.0), 0.05
@@ -31,8 +35,8 @@ def holds_chains(folder: Path) -> bool:
 
 def run(command: Train, progress: Progress) -> int:
     """Train every stage of every seed, or go on with it, and print."""
-    from osim_exo.learn.chain import read_chains
-    from osim_exo.learn.staged import run_seeds, staged_chains
+    from osim_exo.learn.chain import read_chains, with_seeds
+    from osim_exo.learn.staged import run_seeds
     from osim_exo.learn.stages import run_chain
 
     if command.resume:
@@ -44,13 +48,28 @@ def run(command: Train, progress: Progress) -> int:
             chains = tuple(found.values())
             results = run_seeds(chains, command.out, jobs=command.jobs, progress=progress)
     else:
-        chains = staged_chains(settings(command), 1 if command.seeds is None else command.seeds)
+        chains = with_seeds(_stages(command), 1 if command.seeds is None else command.seeds)
         results = run_seeds(chains, command.out, jobs=command.jobs, progress=progress)
     if command.json is not None:
         emit_json(command.json, [_as_dict(result) for result in results])
     if str(command.json) != STDOUT:
         _print(command.out, results)
     return DONE
+
+
+def _stages(command: Train) -> tuple[Stage, ...]:
+    """All stages of the protocol, or with ``--condition no_exo`` those of the human alone."""
+    from osim_exo.learn.staged import stages
+
+    config = settings(command)
+    if command.condition is None:
+        return stages(config)
+    if command.condition != "no_exo" or command.device is not None:
+        raise InputError(
+            "--staged has an arm for every condition. Leave out --condition, or train the human "
+            "alone with --condition no_exo and no --device."
+        )
+    return config.human
 
 
 def settings(command: Train) -> StagedConfig:
@@ -110,6 +129,8 @@ def _as_dict(result: ChainResult) -> dict[str, Any]:
 
 
 def _print(out: Path, results: tuple[ChainResult, ...]) -> None:
+    from osim_exo.learn.chain import EXO
+
     console = output()
     first = results[0].chain
     rows = []
@@ -130,4 +151,11 @@ def _print(out: Path, results: tuple[ChainResult, ...]) -> None:
     console.print(table(columns, rows))
     total = sum(sum(result.seconds.values()) for result in results) / len(results)
     console.print(f"{len(results)} seeds, {seconds_in_words(total)} of training each")
-    console.print(f"Compare the arms in OpenSim: osim-exo study run learned --trained {out}")
+    if EXO in first.names:
+        console.print(
+            "Compare the arms in OpenSim: osim-exo study run level_walking --arms learned "
+            f"--trained {out} --out DIR"
+        )
+    else:
+        walker = first.place(results[0].folder, first.names[-1])
+        console.print(f"Look at a walker in OpenSim: osim-exo evaluate {walker}")

@@ -104,7 +104,7 @@ def steady(config: TaskConfig, speed: float, slope_deg: float, standing: bool) -
     return config.changed(
         commands=Commands(schedule=(point,)),
         randomisation=Randomisation(),
-        starts=config.starts.changed(standing_share=1.0 if standing else 0.0),
+        starts=config.starts.changed(standing_share=1.0 if standing else 0.0, hard_share=0.0),
         ends=Ends(**ends, duration=LONG, stagger=False),
     )
 

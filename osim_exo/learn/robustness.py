@@ -180,6 +180,6 @@ def _prepared(task: TaskConfig, parameter: str, value: float, test: RobustnessTe
     return task.changed(
         commands=Commands(schedule=(point,)),
         randomisation=varied,
-        starts=task.starts.changed(standing_share=0.0),
+        starts=task.starts.changed(standing_share=0.0, hard_share=0.0),
         ends=Ends(**ends, duration=test.duration + 1.0, stagger=False),
     )

@@ -20,7 +20,7 @@ from osim_exo.config import Config
 from osim_exo.device import DeviceLimits
 from osim_exo.errors import InputError
 from osim_exo.files import writable_folder
-from osim_exo.learn.chain import EXO, WORN, Chain, Stage, seed_folder, with_seeds
+from osim_exo.learn.chain import EXO, WORN, Chain, Stage, seed_folder
 from osim_exo.learn.stages import ChainResult, claim, run_chain, steps_done
 from osim_exo.learn.tasks.config import ExoSenses
 from osim_exo.models import HipExo, JointExo
@@ -136,7 +136,7 @@ def _stage(
     if reward.final_effort is not None:
         task["walk"] = reward.changed(effort=reward.final_effort, final_effort=None)
     share = min(starts.standing_share, STANDING_SHARE)
-    task["starts"] = starts.changed(standing_share=share)
+    task["starts"] = starts.changed(standing_share=share, hard_share=0.0)
     task["ends"] = ends.changed(duration=max(ends.duration, DURATION))
     if condition != "no_exo":
         task["model"] = before.model.changed(exo=config.device)
@@ -238,8 +238,3 @@ def _watched(look: Callable[[], None]) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-
-
-def staged_chains(config: StagedConfig, seeds: int) -> tuple[Chain, ...]:
-    """One chain of the protocol per seed."""
-    return with_seeds(stages(config), seeds)

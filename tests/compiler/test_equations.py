@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from osim_exo.compiler import spec
-from osim_exo.compiler.equations.model import Equations, Imu, Options
+from osim_exo.compiler.equations.model import Equations
+from osim_exo.compiler.equations.options import Imu, Options
 from osim_exo.errors import InputError, ModelError
 from tests.compiler import specs
 

@@ -13,7 +13,8 @@ from osim_exo.models import HipExo, ModelConfig, Subject
 pytest.importorskip("opensim")
 
 from osim_exo.compiler.equations.activation import activation_constants, activation_rate
-from osim_exo.compiler.equations.model import Equations, Options
+from osim_exo.compiler.equations.model import Equations
+from osim_exo.compiler.equations.options import Options
 from osim_exo.compiler.proof.verify import NOTHING, check_process, compare, relative, verify
 from osim_exo.compiler.reading.model import model_and_spec, spec_of
 from osim_exo.models.recipe import load_opensim

@@ -21,7 +21,6 @@ from osim_exo.learn.recipes import human_stages  # noqa: E402
 from osim_exo.learn.staged import (  # noqa: E402
     StagedConfig,
     run_seeds,
-    staged_chains,
     stages,
 )
 from osim_exo.learn.stages import run_chain, steps_done  # noqa: E402
@@ -56,7 +55,7 @@ def small(worn=1, exo=1, both=1):
 def trained(tmp_path_factory):
     """A whole chain of the protocol, one iteration per stage of the shorter ones."""
     out = tmp_path_factory.mktemp("chain") / "run"
-    return run_seeds(staged_chains(small(), 1), out, jobs=1)[0]
+    return run_seeds(with_seeds(stages(small()), 1), out, jobs=1)[0]
 
 
 def arrays(run):

@@ -23,6 +23,7 @@ from osim_exo.analysis import metabolics
 from osim_exo.compiler.backends import kernel as kernels
 from osim_exo.compiler.backends import llvm
 from osim_exo.compiler.backends.kernel import Kernel, Signature
+from osim_exo.compiler.backends.prologue import Prologue
 from osim_exo.compiler.symbols.program import FORMAT_VERSION, Program
 from osim_exo.errors import DataError, InputError
 
@@ -108,6 +109,7 @@ def load_or_build(
     dtype: str = "float64",
     width: int | None = None,
     options: llvm.Options | None = None,
+    before: Prologue | None = None,
 ) -> Kernel:
     """The compiled form of a program that is only built if it is not on the disk.
 
@@ -116,30 +118,31 @@ def load_or_build(
     key : names the program; it must change with everything that ``build`` depends on, as a
         model's hash, the options, and `source_digest`
     build : makes the program
-    dtype, width, options : as `kernel.compile_program`
+    dtype, width, options, before : as `kernel.compile_program`
     """
     width = llvm.default_width(dtype) if width is None else width
     options = options or llvm.Options()
     place = folder()
     path = None
     if place is not None:
-        path = place / f"{_hash(key, dtype, width, options)}{_SUFFIX}"
+        path = place / f"{_hash(key, dtype, width, options, before)}{_SUFFIX}"
         found = _read(path)
         if found is not None:
             return found
-    compiled = kernels.compile_program(build(), dtype, width, options)
+    compiled = kernels.compile_program(build(), dtype, width, options, before)
     if path is not None:
         _write(path, compiled)
     return compiled
 
 
-def _hash(key: str, dtype: str, width: int, options: llvm.Options) -> str:
+def _hash(key: str, dtype: str, width: int, options: llvm.Options, before: Prologue | None) -> str:
     """Hash of all that machine code depends on."""
     llvm.binding()
     import llvmlite
 
     parts = [
-        *(key, dtype, str(width), repr(options), str(FORMAT_VERSION), str(llvm.EMITTER_VERSION)),
+        *(key, dtype, str(width), repr(options), repr(before)),
+        *(str(FORMAT_VERSION), str(llvm.EMITTER_VERSION)),
         *(llvmlite.__version__, *llvm.processor(), sys.platform, platform.machine()),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:_HASH]

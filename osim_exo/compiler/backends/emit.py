@@ -6,12 +6,17 @@ memory, and everything in memory is addressed by pointers that are near it.
 
 from __future__ import annotations
 
-from osim_exo.compiler.backends import schedule, vector_math
+from osim_exo.compiler.backends import prologue, schedule, vector_math
+from osim_exo.compiler.backends.loops import Loops
+from osim_exo.compiler.backends.prologue import Prologue
 from osim_exo.compiler.backends.vector_ir import WINDOW, VectorWriter, address, bits, windows
 from osim_exo.compiler.symbols.program import Instruction, Program
 
 ENTRY = "run"
-"""Name of the compiled function: (first block, end block, repeats, table of groups, scratch)."""
+"""Name of the compiled function: (counter of blocks, end block, repeats, table, scratch).
+
+The table points to the groups, then to what the prologue takes.
+"""
 
 _BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARE = {"lt": "olt", "le": "ole", "eq": "oeq"}
@@ -23,7 +28,9 @@ def groups(program: Program) -> list[str]:
     return [*program.inputs, *(g for g in program.outputs if g not in program.feedback)]
 
 
-def module_text(program: Program, dtype: str, width: int, piece: int) -> tuple[str, int]:
+def module_text(
+    program: Program, dtype: str, width: int, piece: int, before: Prologue | None = None
+) -> tuple[str, int]:
     """The program as an LLVM module, and the vectors of scratch memory that it needs.
 
     Parameters
@@ -32,16 +39,19 @@ def module_text(program: Program, dtype: str, width: int, piece: int) -> tuple[s
     dtype : float64 or float32
     width : environments of a block
     piece : operations of one LLVM function; 0 for all of them in one
+    before : what is done to a block before its repeats
     """
-    emitter = _Emitter(program, dtype, width, piece)
+    emitter = _Emitter(program, dtype, width, piece, before)
     return emitter.module(), emitter.scratch
 
 
 class _Emitter:
     """Writes one program as an LLVM module."""
 
-    def __init__(self, program: Program, dtype: str, width: int, piece: int) -> None:
-        self.program, self.dtype, self.width = program, dtype, width
+    def __init__(
+        self, program: Program, dtype: str, width: int, piece: int, before: Prologue | None
+    ) -> None:
+        self.program, self.dtype, self.width, self.before = program, dtype, width, before
         self.groups = groups(program)
         self.partners = schedule.sincos_partners(program)
         self.pieces = schedule.pieces(program, piece)
@@ -89,6 +99,11 @@ class _Emitter:
             lines.append(w.table_text(f"@{name}.constants"))
             lines.append(f"define internal void @{name}({signature}) noinline nounwind {{")
             lines += [*w.lines, "  ret void", "}"]
+        if self.before is not None:
+            sizes = self.program.inputs
+            lines.append(
+                prologue.function_text(self.before, self.groups, sizes, self.dtype, self.width)
+            )
         return "\n".join([*lines, self._entry(list(writers), list(constants))])
 
     def _piece(self, number: int, part: list[int]) -> VectorWriter:
@@ -155,11 +170,13 @@ class _Emitter:
 
     def _entry(self, functions: list[str], constants: list[int]) -> str:
         """The function that calls all others for some blocks, several times each."""
-        loops = _Loops()
+        loops = Loops()
         for k in range(len(self.groups)):
             loops.line(f"%slot{k} = getelementptr ptr, ptr %table, i64 {k}")
             loops.line(f"%base{k} = load ptr, ptr %slot{k}")
         loops.claim("block", "%next", "%end")
+        if self.before is not None:
+            loops.line(f"call void @{prologue.NAME}(i64 %block, ptr %table)")
         loops.line("%turn = mul i64 %block, %repeats")
         loops.open("repeat", "0", "%repeats")
         loops.line("%set = add i64 %turn, %repeat")
@@ -189,53 +206,6 @@ class _Emitter:
 
     def _bytes(self, vectors: int) -> int:
         return vectors * self.width * bits(self.dtype) // 8
-
-
-class _Loops:
-    """Nested loops as LLVM text."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._label = "entry"
-
-    def line(self, text: str) -> None:
-        self.lines.append(f"  {text}")
-
-    def open(self, name: str, start: str, end: str) -> None:
-        self.line(f"br label %{name}.head")
-        self.lines.append(f"{name}.head:")
-        self.line(f"%{name} = phi i64 [ {start}, %{self._label} ], [ %{name}.next, %{name}.latch ]")
-        self.line(f"%{name}.more = icmp slt i64 %{name}, {end}")
-        self.line(f"br i1 %{name}.more, label %{name}.body, label %{name}.exit")
-        self.lines.append(f"{name}.body:")
-        self._label = f"{name}.body"
-
-    def claim(self, name: str, counter: str, end: str) -> None:
-        """Open a loop whose numbers are taken from a counter in memory, until it reaches the end.
-
-        Threads that share the counter share the work, each at its own pace.
-        """
-        self.line(f"br label %{name}.head")
-        self.lines.append(f"{name}.head:")
-        self.line(f"%{name} = atomicrmw add ptr {counter}, i64 1 monotonic")
-        self.line(f"%{name}.more = icmp slt i64 %{name}, {end}")
-        self.line(f"br i1 %{name}.more, label %{name}.body, label %{name}.exit")
-        self.lines.append(f"{name}.body:")
-        self._label = f"{name}.body"
-
-    def again(self, name: str) -> None:
-        """Close a loop that `claim` opened."""
-        self.line(f"br label %{name}.head")
-        self.lines.append(f"{name}.exit:")
-        self._label = f"{name}.exit"
-
-    def close(self, name: str) -> None:
-        self.line(f"br label %{name}.latch")
-        self.lines.append(f"{name}.latch:")
-        self.line(f"%{name}.next = add i64 %{name}, 1")
-        self.line(f"br label %{name}.head")
-        self.lines.append(f"{name}.exit:")
-        self._label = f"{name}.exit"
 
 
 def _compute(w: VectorWriter, instruction: Instruction, x: list[str]) -> str:

@@ -6,16 +6,16 @@ import ctypes
 import os
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from osim_exo.compiler.backends import blocks, llvm
-from osim_exo.compiler.backends.emit import module_text
+from osim_exo.compiler.backends.emit import ENTRY, module_text
+from osim_exo.compiler.backends.prologue import Prologue
+from osim_exo.compiler.backends.team import team
 from osim_exo.compiler.backends.vector_ir import ALIGNMENT, bits
 from osim_exo.compiler.symbols.program import Program
 from osim_exo.errors import DataError, InputError
@@ -38,6 +38,8 @@ class Signature:
     dtype : float64 or float32
     width : environments of a block
     scratch : vectors of working memory
+    kept : input group to the array that receives a copy of it before the first repeat
+    rows : columns of the arrays (n, columns) that groups are filled from, see `Prologue`
     """
 
     inputs: Mapping[str, int]
@@ -48,11 +50,14 @@ class Signature:
     dtype: str
     width: int
     scratch: int
+    kept: Mapping[str, str]
+    rows: Mapping[str, int]
 
     @property
     def table(self) -> list[str]:
-        """Groups in the order that the machine code expects."""
-        return [*self.inputs, *(name for name in self.outputs if name not in self.feedback)]
+        """Arrays in the order that the machine code expects."""
+        given = [name for name in self.outputs if name not in self.feedback]
+        return [*self.inputs, *given, *self.kept.values(), *self.rows]
 
     def to_json(self) -> dict[str, Any]:
         """The signature as plain data."""
@@ -62,6 +67,8 @@ class Signature:
             "outputs": list(self.outputs.items()),
             "feedback": dict(self.feedback),
             "streamed": list(self.streamed),
+            "kept": dict(self.kept),
+            "rows": dict(self.rows),
         }
 
     @classmethod
@@ -77,6 +84,8 @@ class Signature:
                 dtype=str(data["dtype"]),
                 width=int(data["width"]),
                 scratch=int(data["scratch"]),
+                kept=dict(data["kept"]),
+                rows=dict(data["rows"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"This is no signature of a compiled program: {error!r}.") from error
@@ -96,11 +105,13 @@ class Kernel:
         self.dtype = np.dtype(signature.dtype)
         self.width = signature.width
         self.code = code
-        self._engine, address = llvm.load(code)
-        self._call = _SIGNATURE(address)
+        self._engine, (self._entry,) = llvm.load(code, ENTRY)
+        self._call = _SIGNATURE(self._entry)
+        self._own = max(signature.scratch, 1) * self.width * self.dtype.itemsize
         self._local = threading.local()
         self._table = signature.table
-        self._sizes = {**signature.inputs, **signature.outputs}
+        copies = {copy: signature.inputs[group] for group, copy in signature.kept.items()}
+        self._sizes = {**signature.inputs, **signature.outputs, **copies}
         self._shapes = {name: (size, self.width) for name, size in self._sizes.items()}
 
     def __repr__(self) -> str:
@@ -157,7 +168,8 @@ class Kernel:
         ----------
         arrays : blocks of every input group and every output group; an input group that is fed
             back holds the new state afterwards, and the output group it comes from may be left
-            out (given, it gets a copy)
+            out (given, it gets a copy). Of the signature's `kept` blocks too, and of its `rows`
+            arrays (n, columns) of float64
         repeats : how often, one after the other
         part : blocks to work on; without, all
         threads : how many share the work
@@ -165,31 +177,39 @@ class Kernel:
         if repeats < 1 or threads < 1:
             raise InputError(f"{repeats} repeats on {threads} threads; both must be at least 1.")
         n_block, addresses = self._check(arrays, repeats)
+        numbers = self._check_rows(arrays, n_block, addresses)
         first, end, step = (part or slice(None)).indices(n_block)
         if step != 1:
             raise InputError(f"Blocks {part} are not contiguous; give a slice without a step.")
-        pointers = (ctypes.c_void_p * len(self._table))(*(addresses[g] for g in self._table))
-        # Every thread takes the next block that nobody has: cores are not equally fast or awake.
-        counter = ctypes.c_int64(first)
-        work = (ctypes.addressof(counter), end, repeats, ctypes.addressof(pointers))
-        waiting = [
-            _pool(os.getpid(), threads).submit(self._take, *work)
-            for _ in range(min(threads, end - first) - 1)
-        ]
-        self._take(*work)
-        for future in waiting:
-            future.result()
+        own = (ctypes.c_int64 * len(numbers))(*numbers)
+        places = [*(addresses[name] for name in self._table), ctypes.addressof(own)]
+        pointers = (ctypes.c_void_p * len(places))(*places)
+        self._together(first, end, repeats, pointers, min(threads, end - first))
         for source, target in self.signature.feedback.items():
             if source in arrays:
                 arrays[source][first:end] = arrays[target][first:end]
 
-    def _take(self, counter: int, end: int, repeats: int, pointers: int) -> None:
-        """Take blocks from a counter until none is left, with working memory of this thread."""
-        if not hasattr(self._local, "scratch"):
-            shape = (max(self.signature.scratch, 1), self.width)
-            self._local.scratch = blocks.aligned(shape, self.dtype)
-            self._local.address = self._local.scratch.ctypes.data
-        self._call(counter, end, repeats, pointers, self._local.address)
+    def _together(
+        self, first: int, end: int, repeats: int, pointers: ctypes.Array[Any], threads: int
+    ) -> None:
+        """Work on blocks with so many threads, each with working memory of its own.
+
+        Every thread takes the next block that nobody has: cores are not equally fast or awake.
+        """
+        counter = ctypes.c_int64(first)
+        table = ctypes.addressof(pointers)
+        work = (ctypes.addressof(counter), end, repeats, table, self._scratch(max(threads, 1)))
+        if threads < 2 or not team(os.getpid(), threads).run((self._entry, *work), self._own):
+            self._call(*work)
+
+    def _scratch(self, threads: int) -> int:
+        """Address of working memory for so many threads, of the calling thread's own."""
+        held = getattr(self._local, "scratch", None)
+        if held is None or len(held) < threads:
+            shape = (threads, max(self.signature.scratch, 1), self.width)
+            self._local.scratch = held = blocks.aligned(shape, self.dtype)
+            self._local.address = held.ctypes.data
+        return int(self._local.address)
 
     def _check(
         self, arrays: Mapping[str, blocks.Array], repeats: int
@@ -201,6 +221,8 @@ class Kernel:
             raise InputError(f"The kernel needs arrays that are missing: {', '.join(missing)}.")
         n_block: int | None = None
         for name, array in arrays.items():
+            if name in self.signature.rows:
+                continue
             inner: tuple[int, ...] = self._shapes.get(name) or (self._size(name), self.width)
             if name in self.signature.streamed:
                 inner = (repeats, *inner)
@@ -219,14 +241,37 @@ class Kernel:
                 )
         return n_block or 0, addresses
 
+    def _check_rows(
+        self, arrays: Mapping[str, blocks.Array], n_block: int, addresses: dict[str, int]
+    ) -> list[int]:
+        """Number of environments, and bytes between rows of each array of rows.
 
-@cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads that wait for work; a forked process gets its own."""
-    return ThreadPoolExecutor(threads, thread_name_prefix=f"osim-exo-{process}")
+        Adds their addresses; an `InputError` if one does not fit the blocks or the others.
+        """
+        rows = {name: arrays[name] for name in self.signature.rows}
+        n = len(next(iter(rows.values()))) if rows else n_block * self.width
+        for name, array in rows.items():
+            shape = (n, self.signature.rows[name])
+            good = array.shape == shape and self.n_block(n) == n_block
+            number = array.dtype == np.float64 and array.flags.aligned
+            if not (good and number and in_rows(array)):
+                raise InputError(
+                    f"Rows '{name}' are {array.dtype} of shape {array.shape}; the kernel needs "
+                    f"float64 of shape {shape} in {n_block} blocks of {self.width}, every row in "
+                    "one piece."
+                )
+            addresses[name] = array.__array_interface__["data"][0]
+        return [n, *(array.strides[0] for array in rows.values())]
 
 
-def signature(program: Program, dtype: str, width: int, scratch: int) -> Signature:
+def in_rows(array: blocks.Array) -> bool:
+    """Whether every row of an array (n, columns) is one piece of memory."""
+    return array.shape[1] < 2 or array.strides[1] == array.itemsize
+
+
+def signature(
+    program: Program, dtype: str, width: int, scratch: int, before: Prologue
+) -> Signature:
     """What the compiled form of a program takes and gives."""
     return Signature(
         inputs=dict(program.inputs),
@@ -237,6 +282,8 @@ def signature(program: Program, dtype: str, width: int, scratch: int) -> Signatu
         dtype=dtype,
         width=width,
         scratch=scratch,
+        kept=dict(before.kept),
+        rows=before.rows,
     )
 
 
@@ -245,6 +292,7 @@ def compile_program(
     dtype: str = "float64",
     width: int | None = None,
     options: llvm.Options | None = None,
+    before: Prologue | None = None,
 ) -> Kernel:
     """Machine code of a program, without a look at the disk; `cache.load_or_compile` keeps it.
 
@@ -254,6 +302,7 @@ def compile_program(
     dtype : float64 or float32
     width : environments of a block, a power of two; without, as many as a vector register holds
     options : how to compile
+    before : what is done to a block before its repeats
 
     Raises
     ------
@@ -267,8 +316,8 @@ def compile_program(
     if not 1 <= width <= 64 or width & (width - 1):
         raise InputError(f"A block cannot hold {width} environments; use a power of two up to 64.")
     options = options or llvm.Options()
-    text, scratch = module_text(program, dtype, width, options.piece)
+    text, scratch = module_text(program, dtype, width, options.piece, before)
     return Kernel(
-        signature(program, dtype, width, scratch),
+        signature(program, dtype, width, scratch, before or Prologue()),
         llvm.object_code(text, options.level),
     )

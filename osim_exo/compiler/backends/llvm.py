@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from osim_exo.compiler.backends.emit import ENTRY
 from osim_exo.compiler.backends.vector_ir import bits
 from osim_exo.errors import MissingExtraError
 
-EMITTER_VERSION = 3
+EMITTER_VERSION = 4
 """Part of every cache key; a change of what this module or its neighbours write raises it."""
 
 
@@ -51,6 +50,16 @@ def processor() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
+def pause() -> tuple[str, str]:
+    """An instruction that tells this processor that it waits, and its declaration; or neither."""
+    kind = binding().get_default_triple().split("-")[0]
+    if kind in ("x86_64", "i686"):
+        return "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"
+    if kind in ("aarch64", "arm64"):
+        return "call void @llvm.aarch64.hint(i32 1)", "declare void @llvm.aarch64.hint(i32)"
+    return "", ""
+
+
 def default_width(dtype: str) -> int:
     """Environments that one vector of this processor holds."""
     features = set(processor()[1].split(","))
@@ -71,12 +80,12 @@ def object_code(text: str, level: int) -> bytes:
     return bytes(machine.emit_object(module))
 
 
-def load(code: bytes) -> tuple[Any, int]:
-    """An object file in memory: what keeps it alive, and the address of its entry."""
+def load(code: bytes, *names: str) -> tuple[Any, tuple[int, ...]]:
+    """An object file in memory: what keeps it alive, and the addresses of its functions."""
     llvm = binding()
     name, features = processor()
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=name, features=features)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return engine, engine.get_function_address(ENTRY)
+    return engine, tuple(engine.get_function_address(name) for name in names)

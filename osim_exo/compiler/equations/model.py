@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from pydantic import Field
 
 from osim_exo.compiler.equations import actuators, parameters, step
 from osim_exo.compiler.equations.activation import (
@@ -21,6 +20,7 @@ from osim_exo.compiler.equations.activation import (
     middle_activation,
     next_activation,
 )
+from osim_exo.compiler.equations.alarm import Orientations, alarm
 from osim_exo.compiler.equations.contact import ContactState, apply_contact
 from osim_exo.compiler.equations.device import Drive, next_device
 from osim_exo.compiler.equations.layout import Layout
@@ -34,50 +34,18 @@ from osim_exo.compiler.equations.muscle import (
     rigid_state,
     tendon_step,
 )
+from osim_exo.compiler.equations.options import EXO_PREFIX, Options
 from osim_exo.compiler.equations.passive import apply_passive_force
 from osim_exo.compiler.equations.paths import PathLength, length_and_gradient
 from osim_exo.compiler.equations.topology import Topology
-from osim_exo.compiler.spec import Bushing, CoordinateActuator, Frame, ModelSpec, Muscle
+from osim_exo.compiler.spec import Bushing, CoordinateActuator, ModelSpec, Muscle
 from osim_exo.compiler.symbols.expression import Expr, Exprs, Graph, constants, vector
 from osim_exo.compiler.symbols.program import Program
-from osim_exo.config import Config
 from osim_exo.errors import ModelError
 from osim_exo.units import GRAVITY
 
 INERTIA = ("mass", "mx", "my", "mz", "xx", "yy", "zz", "xy", "xz", "yz")
 """Mass, first moment and inertia of a rigid body about its origin."""
-
-
-EXO_PREFIX = "exo_"
-"""Forces whose names begin so belong to the worn device."""
-
-
-class Imu(Config):
-    """An inertial measurement unit on a body; x, y, z of its frame are its axes."""
-
-    name: str
-    frame: Frame
-
-
-class Options(Config):
-    """How a model becomes equations."""
-
-    simbody_bias: bool = Field(
-        default=True,
-        description="acceleration bias of custom joints as Simbody has it, which is not exact "
-        "where several rotations depend on one coordinate; False: exact",
-    )
-    shared_activation: bool = Field(
-        default=True,
-        description="all muscles have the first one's activation time constants, as in OpenSim "
-        "4.6; False: each its own",
-    )
-    clamp_paths: bool = Field(
-        default=True, description="fitted paths saturate outside the range they were fitted on"
-    )
-    exo: tuple[str, ...] = Field(default=(), description="actuators that a worn device drives")
-    strap: bool = Field(default=False, description="a strap lies between the device and the limb")
-    imus: tuple[Imu, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -313,8 +281,14 @@ class Equations:
         }
         return Program.build(self.graph, self.inputs, outputs)
 
-    def step_program(self, scheme: step.Scheme = "midpoint") -> Program:
-        """One step of `time_step` seconds; the output ``next`` becomes ``state`` when repeated."""
+    def step_program(self, scheme: step.Scheme = "midpoint", watched: bool = False) -> Program:
+        """One step of `time_step` seconds; the output ``next`` becomes ``state`` when repeated.
+
+        Parameters
+        ----------
+        scheme : of the step
+        watched : give the output ``alarm`` too, of `alarm.alarm` at the step's end
+        """
         if scheme not in step.SCHEMES:
             raise ModelError(f"Unknown scheme '{scheme}'. Allowed: {', '.join(step.SCHEMES)}.")
         given, layout, h = self.given, self.layout, self.time_step
@@ -352,8 +326,12 @@ class Equations:
         new[layout["actuator_activations"]] = vector(
             *(a + h * instant.actuator_rates[n] for n, a in zip(layout.lagged, levels))
         )
+        outputs: dict[str, Sequence[Expr] | Exprs] = {"next": new}
+        if watched:
+            orientations = Orientations(self.spec)
+            outputs["alarm"] = [alarm(layout, orientations, new, given.controls)]
         return Program.build(
-            self.graph, self.inputs, {"next": new}, {"next": "state"}, streamed=("drive",)
+            self.graph, self.inputs, outputs, {"next": "state"}, streamed=("drive",)
         )
 
     def _activated(

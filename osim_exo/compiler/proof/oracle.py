@@ -13,7 +13,7 @@ import numpy as np
 import opensim as osim
 
 from osim_exo import names
-from osim_exo.compiler.equations.model import EXO_PREFIX, Imu
+from osim_exo.compiler.equations.options import EXO_PREFIX, Imu
 from osim_exo.compiler.proof.oracle_model import DrivenModel, Floats, States
 from osim_exo.compiler.spec import ModelSpec
 from osim_exo.errors import InputError

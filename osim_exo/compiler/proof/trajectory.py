@@ -16,7 +16,8 @@ import opensim as osim
 
 from osim_exo.compiler.backends import kernel
 from osim_exo.compiler.backends.kernel import Kernel
-from osim_exo.compiler.equations.model import Equations, Options
+from osim_exo.compiler.equations.model import Equations
+from osim_exo.compiler.equations.options import Options
 from osim_exo.compiler.equations.step import Scheme
 from osim_exo.compiler.proof.oracle import Oracle
 from osim_exo.compiler.proof.oracle_model import Floats, States

@@ -15,7 +15,8 @@ import opensim as osim
 
 from osim_exo.compiler.backends import kernel
 from osim_exo.compiler.equations.activation import activation_constants, activation_rate
-from osim_exo.compiler.equations.model import Equations, Imu, Options
+from osim_exo.compiler.equations.model import Equations
+from osim_exo.compiler.equations.options import Imu, Options
 from osim_exo.compiler.equations.outputs import OUTPUTS
 from osim_exo.compiler.proof.oracle import Oracle
 from osim_exo.compiler.proof.oracle_model import Floats, States

@@ -20,6 +20,7 @@ from osim_exo.learn.base import (
 from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.tasks.curriculum import Effort
 from osim_exo.learn.tasks.ends import Falls
+from osim_exo.learn.tasks.hardest import Hardest
 from osim_exo.learn.tasks.randomise import Randomiser
 from osim_exo.learn.tasks.rewards import ImitateTerms, Outcome, WalkTerms, squared_slip
 from osim_exo.learn.tasks.senses import CLOCK, Reading
@@ -111,6 +112,7 @@ class TaskEnv:
         self._falls = Falls(config, physics)
         self._most_steps = max(round(config.ends.duration / config.control_dt), 1)
         n = physics.n_env
+        self._hardest = Hardest(config.commands, n, config.starts.hard_share)
         self._clock = np.zeros(n, dtype=np.int64)
         self._lasted = np.zeros(n, dtype=np.int64)
         self._steps = 0
@@ -204,6 +206,8 @@ class TaskEnv:
         self._randomiser.draw(rows, random)
         speed, slope = commands.draw(random, rows.size)
         standing = self._starts.draw_standing(random, rows.size)
+        speed, slope, standing = self._hardest.redraw(random, speed, slope, standing)
+        self._hardest.begin(rows, speed, slope, standing)
         commands.begin(rows, speed, slope, standing, random)
         self._set_slopes(rows)
         begun = self._starts.place(rows, standing, speed, slope, random)
@@ -279,6 +283,7 @@ class TaskEnv:
         if ended.any():
             rows = np.flatnonzero(ended)
             self._effort.learn(self._seconds(self._lasted[rows]))
+            self._hardest.learn(rows, terminated[rows])
             self._begin(rows)
             observation = Observation(final.policy.copy(), final.privileged.copy())
             fresh = self._observe(rows)
@@ -343,6 +348,7 @@ class TaskEnv:
         }
         held |= {f"walker/{n}": v for n, v in self._walker.snapshot().items()}
         held |= {f"random/{n}": v for n, v in self._randomiser.snapshot().items()}
+        held |= {f"hardest/{n}": v for n, v in self._hardest.snapshot().items()}
         return held | {f"physics/{n}": v for n, v in flat(self._physics.snapshot()).items()}
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -374,6 +380,7 @@ class TaskEnv:
         self._effort.restore(snapshot["effort"])
         self._walker.restore(part("walker/"))
         self._randomiser.restore(part("random/"))
+        self._hardest.restore(part("hardest/"))
         self._physics.restore(unflat(part("physics/")))
         self._read()
 

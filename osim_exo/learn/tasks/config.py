@@ -200,6 +200,12 @@ class Starts(Config):
         le=0.6,
         description="between the thighs in standing, either foot in front, rad",
     )
+    hard_share: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="of episodes that begin at speeds, slopes and starts where walkers lately fell",
+    )
     angle_noise: float = Field(default=0.01, ge=0.0, le=0.5, description="standard deviation, rad")
     speed_noise: float = Field(
         default=0.05, ge=0.0, le=2.0, description="standard deviation, rad/s or m/s"

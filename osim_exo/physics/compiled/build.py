@@ -11,16 +11,20 @@ import numpy.typing as npt
 
 from osim_exo.compiler.backends import blocks
 from osim_exo.compiler.backends import cache as kept
-from osim_exo.compiler.backends.kernel import Kernel
-from osim_exo.compiler.equations.model import Equations, Options
+from osim_exo.compiler.backends.kernel import Kernel, in_rows
+from osim_exo.compiler.backends.prologue import Prologue, Rows
+from osim_exo.compiler.equations.model import Equations
+from osim_exo.compiler.equations.options import Options
 from osim_exo.compiler.equations.step import Scheme
 from osim_exo.compiler.spec import ModelSpec
 from osim_exo.compiler.symbols.program import Program
 from osim_exo.physics.base import Array
-from osim_exo.physics.compiled.guard import FASTEST
 from osim_exo.progress import SILENT, Progress
 
 Packed = npt.NDArray[Any]
+
+EXCITATIONS, OTHERS, BEFORE = "excitations", "others", "before"
+"""What a step takes beside the inputs of its program: controls by row, and the state's copy."""
 
 
 class CompiledModel:
@@ -54,16 +58,32 @@ class CompiledModel:
         self._key = " ".join((spec.digest, options.model_dump_json(), kept.source_digest()))
         self._kernels: dict[str, Kernel] = {}
 
-    def step(self) -> Kernel:
-        """The kernel of one sub-step; it repeats by itself."""
-        scheme = self._scheme
-        return self._kernel(f"{scheme} step", lambda: self.equations.step_program(scheme))
+    def step(self, bounds: tuple[Array, Array]) -> Kernel:
+        """The kernel of one sub-step; it repeats by itself, keeps the state and takes controls.
+
+        Parameters
+        ----------
+        bounds : lowest and highest of each control
+        """
+        scheme, n = self._scheme, len(self.equations.layout.muscles)
+        low, high = (tuple(bound.tolist()) for bound in bounds)
+        given = {
+            EXCITATIONS: Rows(low[:n], high[:n]),
+            OTHERS: Rows(low[n:], high[n:]),
+        }
+        return self._kernel(
+            f"{scheme} step",
+            lambda: self.equations.step_program(scheme, watched=True),
+            Prologue({"state": BEFORE}, {"controls": given}),
+        )
 
     def outputs(self, names: tuple[str, ...]) -> Kernel:
         """The kernel that tells quantities of `osim_exo.compiler.equations.outputs`."""
         return self._kernel(", ".join(names), lambda: self.equations.output_program(names))
 
-    def _kernel(self, what: str, make: Callable[[], Program]) -> Kernel:
+    def _kernel(
+        self, what: str, make: Callable[[], Program], before: Prologue | None = None
+    ) -> Kernel:
         if what not in self._kernels:
             title = f"Compiling {self.equations.spec.name}: {what}"
             with ExitStack() as shown:
@@ -73,7 +93,7 @@ class CompiledModel:
                     return make()
 
                 self._kernels[what] = kept.load_or_build(
-                    f"{self._key} {what}", build, self._dtype, self._width
+                    f"{self._key} {what}", build, self._dtype, self._width, before=before
                 )
         return self._kernels[what]
 
@@ -104,16 +124,12 @@ class Batch:
         bounds: tuple[Array, Array],
     ) -> None:
         self._model, self._n_env, self._n_sub, self._threads = model, n_env, n_sub, threads
-        self._kernel = kernel = model.step()
+        self._kernel = kernel = model.step(bounds)
         self.width = kernel.width
         self.state, self.controls = kernel.zeros("state", n_env), kernel.zeros("controls", n_env)
         self.drive = kernel.zeros("drive", n_env, n_sub)
         self.group = kernel.zeros("parameters", n_env)
-        self._before = np.empty_like(self.state)
-        self._speeds = model.equations.layout["speeds"]
-        self._low, self._high = (
-            blocks.pack(np.tile(bound, (n_env, 1)), self.width, kernel.dtype) for bound in bounds
-        )
+        self._before, self._alarm = kernel.zeros("state", n_env), kernel.zeros("alarm", n_env)
         self._inputs: dict[str, Packed] = {
             "state": self.state,
             "controls": self.controls,
@@ -137,23 +153,21 @@ class Batch:
         for packed in (self.state, self.controls):
             blocks.fill_spare(packed, self._n_env)
 
-    def control(self, excitations: Array, others: Array) -> bool:
-        """Take controls, clipped to their bounds; whether all of them are finite then."""
-        n_muscle = excitations.shape[1]
-        blocks.write(self.controls[:, :n_muscle], excitations)
-        blocks.write(self.controls[:, n_muscle:], others)
-        np.maximum(self.controls, self._low, out=self.controls)
-        np.minimum(self.controls, self._high, out=self.controls)
-        return bool(np.isfinite(self.controls.sum()))
+    def advance(self, excitations: Array, others: Array) -> bool:
+        """One step of every environment; whether none of them raised an alarm.
 
-    def advance(self) -> bool:
-        """One step of every environment; whether all is finite and no speed absurd afterwards."""
-        np.copyto(self._before, self.state)
-        self._kernel.run(self._inputs, repeats=self._n_sub, threads=self._threads)
-        # One sum tells whether everything is finite, at a fraction of the cost of looking.
-        speeds = self.state[:, self._speeds]
-        slow = speeds.max(initial=0.0) < FASTEST and speeds.min(initial=0.0) > -FASTEST
-        return bool(slow and np.isfinite(self.state.sum()))
+        Parameters
+        ----------
+        excitations, others : (n_env, n) arrays; taken within their bounds
+        """
+        given = {
+            EXCITATIONS: excitations if in_rows(excitations) else excitations.copy(),
+            OTHERS: others if in_rows(others) else others.copy(),
+            BEFORE: self._before,
+            "alarm": self._alarm,
+        }
+        self._kernel.run({**self._inputs, **given}, repeats=self._n_sub, threads=self._threads)
+        return not self._alarm.any()
 
     def take_back(self, rows: npt.NDArray[np.intp]) -> None:
         """Put some environments back to where they were before the last step."""

@@ -9,24 +9,12 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from osim_exo.compiler.spec import (
-    Function,
-    FunctionPath,
-    Joint,
-    Linear,
-    ModelSpec,
-    Multiplier,
-)
+from osim_exo.compiler.equations.alarm import FASTEST
+from osim_exo.compiler.spec import FunctionPath, ModelSpec
 from osim_exo.physics.base import Array, FallLimits, Mask, Physics, PhysicsState, fallen
-
-SINGULAR_ANGLE = math.radians(5.0)
-"""Three rotations in a row count as singular when the outer axes are this close to parallel."""
 
 SUSPECT_ANGLE = math.radians(20.0)
 """Whoever runs away from this close to a singular orientation did so because of it."""
-
-FASTEST = 1e3
-"""rad/s or m/s; no walker moves so fast, and what follows are numbers without meaning."""
 
 
 class EndReason(IntEnum):
@@ -95,7 +83,7 @@ class CompiledState(PhysicsState):
 
 
 def reasons_of(
-    state: Array, speeds: slice, controls: Array, near: Mask | None, suspects: Mask | None
+    state: Array, speeds: slice, controls: Array, near: Mask, suspects: Mask
 ) -> npt.NDArray[np.int8]:
     """Why environments cannot go on after a step, (n_env,) array of `EndReason`.
 
@@ -104,87 +92,15 @@ def reasons_of(
     state : (n_env, n_state) array
     speeds : columns of the speeds
     controls : (n_env, n_control) array
-    near, suspects : (n_env,) arrays; near a singular orientation now, and rather near before;
-        None where the model has none
+    near, suspects : (n_env,) arrays; near a singular orientation now, and rather near before
     """
     reasons = np.zeros(len(state), dtype=np.int8)
     reasons[(np.abs(state[:, speeds]) > FASTEST).any(axis=1)] = EndReason.TOO_FAST
     reasons[~np.isfinite(state).all(axis=1)] = EndReason.NOT_FINITE
-    if near is not None and suspects is not None:
-        lost = (reasons != EndReason.NONE) & suspects
-        reasons[near | lost] = EndReason.SINGULAR_ORIENTATION
+    lost = (reasons != EndReason.NONE) & suspects
+    reasons[near | lost] = EndReason.SINGULAR_ORIENTATION
     reasons[~np.isfinite(controls).all(axis=1)] = EndReason.CONTROLS_NOT_FINITE
     return reasons
-
-
-class Orientations:
-    """Finds joints of three rotations near their singular orientation.
-
-    Joints whose middle rotation is no straight function of one coordinate are not looked at;
-    their singularity shows as numbers that are not finite.
-
-    Parameters
-    ----------
-    spec : the model
-    """
-
-    def __init__(self, spec: ModelSpec) -> None:
-        column = {c.name: i for i, c in enumerate(spec.coordinates)}
-        found = [row for joint in spec.joints if (row := _middle(joint)) is not None]
-        self.names = tuple(name for name, *_ in found)
-        self._columns = np.array([column[name] for name in self.names], dtype=np.intp)
-        self._slopes = np.array([row[1] for row in found])
-        self._starts = np.array([row[2] for row in found])
-        axes = np.array([row[3] for row in found]).reshape(-1, 3, 3)
-        first, middle, last = axes[:, 0], axes[:, 1], axes[:, 2]
-        # The triple product of the axes is a constant and a wave of the middle angle.
-        along = np.einsum("ij,ij->i", middle, last)[:, None] * middle
-        self._cosine = np.einsum("ij,ij->i", first, np.cross(middle, last - along))
-        self._sine = np.einsum("ij,ij->i", first, np.cross(middle, np.cross(middle, last)))
-
-    def near(self, coordinates: Array, angle: float = SINGULAR_ANGLE) -> Mask:
-        """Environments near a singular orientation, (n_env,) array of bool.
-
-        Parameters
-        ----------
-        coordinates : (n_env, n_coordinate) array
-        angle : what counts as near, rad
-        """
-        angles = self._slopes * coordinates[:, self._columns] + self._starts
-        volume = self._cosine * np.cos(angles) + self._sine * np.sin(angles)
-        return np.asarray((np.abs(volume) < math.sin(angle)).any(axis=1))
-
-
-Middle = tuple[str, float, float, tuple[tuple[float, float, float], ...]]
-
-
-def _middle(joint: Joint) -> Middle | None:
-    """Coordinate, slope and start of the middle angle of three rotations, and their axes."""
-    unit = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-    if joint.kind in ("ball", "free"):
-        return joint.coordinates[1].name, 1.0, 0.0, unit
-    turns = joint.axes[:3]
-    driving = [turn.coordinates for turn in turns if turn.function is not None]
-    if joint.kind != "custom" or len({c for names in driving for c in names}) < 3:
-        return None
-    straight = _straight(turns[1].function)
-    if straight is None or len(turns[1].coordinates) != 1:
-        return None
-    lengths = [math.hypot(*turn.axis) for turn in turns]
-    axes = tuple(
-        (turn.axis[0] / n, turn.axis[1] / n, turn.axis[2] / n) for turn, n in zip(turns, lengths)
-    )
-    return turns[1].coordinates[0], *straight, axes
-
-
-def _straight(function: Function | None) -> tuple[float, float] | None:
-    """Slope and start of a straight function of one variable; None for any other."""
-    if isinstance(function, Linear) and len(function.slopes) == 1:
-        return function.slopes[0], function.intercept
-    if isinstance(function, Multiplier):
-        inner = _straight(function.function)
-        return None if inner is None else (function.scale * inner[0], function.scale * inner[1])
-    return None
 
 
 class PathRanges:

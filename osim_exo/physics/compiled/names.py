@@ -6,7 +6,7 @@ import numpy as np
 
 from osim_exo import names
 from osim_exo.compiler.equations.layout import Layout
-from osim_exo.compiler.equations.model import EXO_PREFIX, Imu
+from osim_exo.compiler.equations.options import EXO_PREFIX, Imu
 from osim_exo.compiler.spec import CoordinateActuator, Frame, ModelSpec
 from osim_exo.errors import ModelError
 from osim_exo.physics.base import Array, PhysicsNames

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from osim_exo.compiler.equations.model import EXO_PREFIX, Equations
+from osim_exo.compiler.equations.model import Equations
+from osim_exo.compiler.equations.options import EXO_PREFIX
 from osim_exo.compiler.equations.parameters import ParameterTable
 from osim_exo.compiler.symbols.expression import Graph
 from osim_exo.device import DeviceLimits, LagWeights

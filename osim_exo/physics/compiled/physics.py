@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from osim_exo.compiler.backends import blocks
-from osim_exo.compiler.equations.model import EXO_PREFIX, Options
+from osim_exo.compiler.equations.alarm import Orientations
+from osim_exo.compiler.equations.options import EXO_PREFIX, Options
 from osim_exo.compiler.equations.step import SCHEMES, Scheme
 from osim_exo.device import DeviceLimits, DeviceState
 from osim_exo.errors import InputError, SimulationError, check_option
@@ -27,7 +28,6 @@ from osim_exo.physics.compiled.guard import (
     SUSPECT_ANGLE,
     CompiledState,
     EndReason,
-    Orientations,
     PathRanges,
     failure_text,
     reasons_of,
@@ -328,22 +328,19 @@ class CompiledPhysics:
         command = checked_input("exo_torque", exo_torque, (n, len(names.exo)))
         excited = checked_input("excitations", excitations, (n, len(names.muscles)))
         rest = checked_input("others", others, (n, len(names.others)))
-        usable = self._batch.control(excited, rest)
         self._found = {}
         if names.exo:
             self._line.add(command, self._batch.drive)
-        finite = self._batch.advance()
+        calm = self._batch.advance(excited, rest)
         before, self._time = self._time, self._time + self._control_dt
-        near = self._orientations.near(self.coordinates) if self._orientations.names else None
-        if not (usable and finite) or self._failed.any() or (near is not None and near.any()):
-            self._guard(before, near)
+        if not calm or self._failed.any():
+            self._guard(before)
 
-    def _guard(self, time: Array, near: Mask | None) -> None:
+    def _guard(self, time: Array) -> None:
         """Put failed environments back to before the step, at `time`, and say why."""
-        suspects = None
-        if near is not None:
-            was = self._batch.part(self._columns["coordinates"], before=True)
-            suspects = self._orientations.near(was, SUSPECT_ANGLE)
+        near = self._orientations.near(self.coordinates)
+        was = self._batch.part(self._columns["coordinates"], before=True)
+        suspects = self._orientations.near(was, SUSPECT_ANGLE)
         state, controls = self._batch.part(slice(None)), self._batch.controls_given()
         reasons = reasons_of(state, self._columns["speeds"], controls, near, suspects)
         new = (reasons != EndReason.NONE) & ~self._failed
