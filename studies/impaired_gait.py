@@ -13,7 +13,7 @@ CONFIG = ImpairedSweep(
     title="Weak plantarflexors of the right leg",
     question="How does a walker adapt to weak plantarflexors of one leg, and what do a hip and an "
     "ankle exoskeleton change about cost and symmetry?",
-    walker="gait2d_walk_1.25_mps",
+    walker="gait2d_walk_generalist",
 )
 
 

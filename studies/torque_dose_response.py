@@ -13,7 +13,7 @@ CONFIG = DoseSweep(
     title="Mass and torque limit of a hip exoskeleton",
     question="How does the metabolic cost of walking at 1.25 m/s depend on the mass and on the "
     "torque limit of a learned hip exoskeleton?",
-    walker="gait2d_walk_1.25_mps",
+    walker="gait2d_walk_generalist",
 )
 
 

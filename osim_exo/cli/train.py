@@ -72,7 +72,7 @@ class Train(Command):
     """slopes in degrees, uphill positive, as 0 or -7:7"""
 
     condition: Condition | None = None
-    """no_exo (default), zero_torque or assisted; --staged has all, or with no_exo the human alone"""
+    """no_exo (default), zero_torque or assisted; with --staged no_exo, the human's stages alone"""
 
     device: Literal["hip", "ankle"] | None = None
     """joint of the worn device; by default hip where the condition needs one"""

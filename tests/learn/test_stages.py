@@ -264,11 +264,20 @@ def test_the_command_line_trains_goes_on_and_counts(file, tmp_path, trained):
     assert main(["train", "--resume", "--out", str(out / "seed_0"), "--quiet"]) == DONE
 
 
+def test_without_device_only_the_humans_own_stages_are_trained(file, tmp_path, capsys):
+    words = ["train", "--staged", "--condition", "no_exo", "--config", str(file), "--jobs", "1"]
+    assert main([*words, "--out", str(tmp_path / "out"), "--quiet"]) == DONE
+    chain = read_chain(tmp_path / "out" / "seed_0")
+    assert chain.names == ("walk",)
+    assert "evaluate" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--staged", "--steps", "10"), "leave out --steps"),
-        (("--staged", "--condition", "assisted"), "leave out --condition"),
+        (("--staged", "--condition", "assisted"), "Leave out --condition"),
+        (("--staged", "--condition", "no_exo", "--device", "hip"), "no --device"),
         (("--staged", "--seeds", "0"), "at least 1"),
         (("--staged", "--jobs", "0", "--seeds", "2"), "at least 1"),
         (("--staged", "--config", "FILE", "--speeds", "1.0"), "holds all settings"),
