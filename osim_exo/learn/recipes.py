@@ -34,7 +34,7 @@ With 10 s and a share of 0.3 a third of the walkers still fell from standing aft
 HARD_SHARE = 0.5
 """Of episodes, begun where walkers lately fell: with ranges, failures are rare and far between.
 
-Drawn evenly, a standing start at the steepest slope is 3 % of experience, and up to a third fell.
+Drawn evenly, up to a third still fell from standing on the steepest slope.
 """
 
 PUSHES = Randomisation(push_every=(1.0, 3.0), push_speed=0.5)
