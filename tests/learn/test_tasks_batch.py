@@ -226,11 +226,14 @@ def test_the_cost_of_slip_is_that_of_the_contacts_own_force_and_sliding():
     env.close()
 
 
-def test_standing_starts_stand_and_are_told_to_begin_slowly():
-    env = make(TaskConfig(starts=STILL.changed(standing_share=1.0), dtype="float64"), 4, 0)
+@pytest.mark.parametrize("hard_share", [0.0, 1.0])
+def test_standing_starts_stand_and_are_told_to_begin_slowly(hard_share):
+    starts = STILL.changed(standing_share=1.0, hard_share=hard_share)
+    env = make(TaskConfig(starts=starts, dtype="float64"), 4, 0)
     seen = env.reset()
+    heights = seen.policy[:, env.observation_names.index("pelvis_height")]
+    assert heights == pytest.approx(1.0, abs=1e-6)
     named = dict(zip(env.observation_names, seen.policy[0]))
-    assert named["pelvis_height"] == pytest.approx(1.0, abs=1e-6)
     assert named["commanded_speed"] == 0.0
     assert named["ground_upward_r"] + named["ground_upward_l"] == pytest.approx(1.0, abs=0.02)
     for _ in range(10):

@@ -112,7 +112,8 @@ class TaskEnv:
         self._falls = Falls(config, physics)
         self._most_steps = max(round(config.ends.duration / config.control_dt), 1)
         n = physics.n_env
-        self._hardest = Hardest(config.commands, n, config.starts.hard_share)
+        standing = 1.0 if strides is None else config.starts.standing_share
+        self._hardest = Hardest(config.commands, n, config.starts.hard_share, standing)
         self._clock = np.zeros(n, dtype=np.int64)
         self._lasted = np.zeros(n, dtype=np.int64)
         self._steps = 0

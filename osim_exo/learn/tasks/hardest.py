@@ -31,20 +31,29 @@ class Hardest:
     commands : their ranges are divided into cells
     n_env : environments; each belongs to the cell that its episode began in
     share : of episodes that are drawn by falls
+    standing_share : of the others that begin standing; where it is 0 or 1, all begin alike
     """
 
-    def __init__(self, commands: Commands, n_env: int, share: float) -> None:
-        self._low = np.array([commands.speed[0], commands.slope_deg[0]])
-        self._width = np.array([commands.speed[1], commands.slope_deg[1]]) - self._low
+    def __init__(self, commands: Commands, n_env: int, share: float, standing_share: float) -> None:
+        spans = [commands.speed, commands.slope_deg]
+        for first in commands.schedule[:1]:
+            spans = [(first.speed, first.speed), (first.slope_deg, first.slope_deg)]
+        self._low, high = np.array(spans).T
+        self._width = high - self._low
         self._share = share
         # A single speed or slope is one cell.
         self._counts = np.where(self._width > 0.0, CELLS, 1)
         self._fell = np.ones((*self._counts, KINDS))
+        # A kind of start that never occurs must not be drawn either.
+        self._fell[..., [standing_share == 1.0, standing_share == 0.0]] = 0.0
         self._cell = np.zeros(n_env, dtype=np.intp)
 
     @property
     def fall_shares(self) -> Array:
-        """Running shares of falls by speed, slope and kind; 1 before anything is known."""
+        """Running shares of falls by speed, slope and kind; 1 before anything is known.
+
+        Always 0 for a kind of start that does not occur.
+        """
         return self._fell.copy()
 
     def redraw(
