@@ -82,12 +82,23 @@ def test_rows_that_do_not_fit_are_told():
         "columns": {"first": np.zeros((6, 3))},
         "kind": {"first": first.astype("float32")},
         "columns first": {"first": np.zeros((2, 6)).T},
+        "odd address": {"first": np.zeros(97, dtype="uint8")[1:].view("float64").reshape(6, 2)},
     }
     for change in wrong.values():
         with pytest.raises(InputError, match="Rows '(first|second)' are float.* the kernel needs"):
             kernel.run({**good, **change})
     with pytest.raises(InputError, match="missing: before"):
         kernel.run({k: v for k, v in good.items() if k != "before"})
+
+
+def test_a_prologue_that_does_not_fit_its_program_is_told():
+    program, _ = adder()
+    for columns in (2, 4):
+        wrong = Prologue(filled={"u": {"first": Rows((0.0,) * columns, (1.0,) * columns)}})
+        with pytest.raises(InputError, match=f"first have {columns} columns; group 'u' has 3"):
+            compile_program(program, before=wrong)
+    with pytest.raises(InputError, match="2 lowest and 1 highest"):
+        Rows((0.0, 0.0), (1.0,))
 
 
 def test_a_kept_kernel_still_knows_its_prologue():

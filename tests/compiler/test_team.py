@@ -1,8 +1,12 @@
 """Threads that share a kernel: same bits, one job at a time, nothing lost under pressure."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +86,38 @@ def test_helpers_sleep_when_nothing_comes():
     before = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - before < 0.1
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+def test_an_interrupt_waits_for_the_job_and_leaves_the_team_free():
+    kernel, arrays = made(64)
+    alone, together = fresh(arrays), fresh(arrays)
+    repeats = 50_000
+    kernel.run(alone, repeats=repeats)
+    # The team exists before the clock runs.
+    kernel.run(fresh(arrays), threads=2)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        with pytest.raises(KeyboardInterrupt):
+            kernel.run(together, repeats=repeats, threads=2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    np.testing.assert_array_equal(together["x"], alone["x"])
+    assert not team(os.getpid(), 2)._busy.locked()
+
+
+def test_a_process_ends_in_peace_while_helpers_are_awake():
+    text = (
+        "from tests.compiler.test_team import made\n"
+        "kernel, arrays = made(64)\n"
+        "for _ in range(50):\n"
+        "    kernel.run(arrays, threads=4)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    ended = subprocess.run([sys.executable, "-c", text], cwd=root, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

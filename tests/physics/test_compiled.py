@@ -216,6 +216,20 @@ def test_results_do_not_depend_on_threads_other_environments_or_how_often():
     np.testing.assert_allclose(play(width=4), first, rtol=1e-6, atol=1e-9)
 
 
+def test_excitations_may_lie_in_memory_in_any_way():
+    given = excitations(1, n_env=5)[0]
+    odd = np.zeros(given.nbytes + 1, dtype=np.uint8)[1:].view(float).reshape(given.shape)
+    odd[:] = given
+    wide = np.repeat(given, 3, axis=1)
+    found = []
+    for layout in (given, np.asfortranarray(given), odd, wide[:, ::3]):
+        physics = CompiledPhysics(WORN, n_env=5)
+        physics.step(layout)
+        found.append(physics.snapshot().states)
+    for states in found[1:]:
+        np.testing.assert_array_equal(states, found[0])
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_restoring_a_snapshot_repeats_the_same_bits(dtype):
     physics = CompiledPhysics(WORN, n_env=5, dtype=dtype, on_failure="mark")

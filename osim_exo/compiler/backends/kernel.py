@@ -253,20 +253,19 @@ class Kernel:
         for name, array in rows.items():
             shape = (n, self.signature.rows[name])
             good = array.shape == shape and self.n_block(n) == n_block
-            number = array.dtype == np.float64 and array.flags.aligned
-            if not (good and number and in_rows(array)):
+            if not (good and array.dtype == np.float64 and in_rows(array)):
                 raise InputError(
                     f"Rows '{name}' are {array.dtype} of shape {array.shape}; the kernel needs "
-                    f"float64 of shape {shape} in {n_block} blocks of {self.width}, every row in "
-                    "one piece."
+                    f"float64 of shape {shape} in {n_block} blocks of {self.width}, aligned and "
+                    "every row in one piece."
                 )
             addresses[name] = array.__array_interface__["data"][0]
         return [n, *(array.strides[0] for array in rows.values())]
 
 
 def in_rows(array: blocks.Array) -> bool:
-    """Whether every row of an array (n, columns) is one piece of memory."""
-    return array.shape[1] < 2 or array.strides[1] == array.itemsize
+    """Whether every row of an array (n, columns) is one aligned piece of memory."""
+    return array.flags.aligned and (array.shape[1] < 2 or array.strides[1] == array.itemsize)
 
 
 def signature(

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from osim_exo.compiler.backends.loops import Loops
-from osim_exo.compiler.backends.vector_ir import VectorWriter
+from osim_exo.compiler.backends.vector_ir import ALIGNMENT, VectorWriter
+from osim_exo.errors import InputError
 
 NAME = "prepare"
 """Of the function: (block, table of pointers)."""
@@ -27,10 +28,22 @@ class Rows:
     Attributes
     ----------
     low, high : bound of each column; infinite where there is none
+
+    Raises
+    ------
+    InputError
+        There are more bounds on one side than on the other.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.low) != len(self.high):
+            raise InputError(
+                f"{len(self.low)} lowest and {len(self.high)} highest values were given; every "
+                "column needs one of each."
+            )
 
     @property
     def size(self) -> int:
@@ -75,12 +88,23 @@ def function_text(
     sizes : vectors of each group
     dtype : of the blocks, float64 or float32
     width : environments of a block
+
+    Raises
+    ------
+    InputError
+        Rows have more or fewer columns than the group that they fill.
     """
     table = [*groups, *prologue.arrays]
     writer = _Writer(dtype, width, table, list(prologue.rows))
     for source, target in prologue.kept.items():
         writer.copy(source, target, sizes[source])
     for group, parts in prologue.filled.items():
+        columns = sum(rows.size for rows in parts.values())
+        if columns != sizes[group]:
+            raise InputError(
+                f"Rows {', '.join(parts)} have {columns} columns; group '{group}' has "
+                f"{sizes[group]}, and all of it is filled."
+            )
         at = 0
         for name, rows in parts.items():
             writer.fill(group, sizes[group], at, name, rows)
@@ -97,6 +121,8 @@ class _Writer:
         self._index = {name: place for place, name in enumerate(table)}
         self._loops = Loops()
         self._bytes = width * self._vector.bits // 8
+        # Wider vectors would by default count as aligned to more than the arrays are.
+        self._align = f", align {min(self._bytes, ALIGNMENT)}"
         self._constants: list[str] = []
         self._lanes()
 
@@ -131,8 +157,8 @@ class _Writer:
         loops.open(own, "0", str(size))
         for side in "ab":
             loops.line(f"%{own}.{side}.at = getelementptr {float_}, ptr %{own}.{side}, i64 %{own}")
-        loops.line(f"%{own}.value = load {float_}, ptr %{own}.a.at")
-        loops.line(f"store {float_} %{own}.value, ptr %{own}.b.at")
+        loops.line(f"%{own}.value = load {float_}, ptr %{own}.a.at{self._align}")
+        loops.line(f"store {float_} %{own}.value, ptr %{own}.b.at{self._align}")
         loops.close(own)
 
     def fill(self, group: str, size: int, start: int, name: str, rows: Rows) -> None:
@@ -163,7 +189,7 @@ class _Writer:
             value = f"%{own}.small"
         float_ = self._vector.float
         loops.line(f"%{own}.place = getelementptr {float_}, ptr %{own}.to, i64 %{own}")
-        loops.line(f"store {float_} {value}, ptr %{own}.place")
+        loops.line(f"store {float_} {value}, ptr %{own}.place{self._align}")
         loops.close(own)
 
     def _bounded(

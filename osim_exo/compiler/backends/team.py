@@ -130,6 +130,8 @@ class Team:
         self._box: npt.NDArray[np.int64] = blocks.aligned((SIZE,), np.int64)
         self._box[AT_WORK], self._box[GIVE_WAY] = CLOSED, _give_way()
         self._address = self._box.ctypes.data
+        # Here and once: helpers that start together would each compile it.
+        self._code = _code()
         self._busy = threading.Lock()
         self._calls = [threading.Event() for _ in range(helpers)]
         for k, call in enumerate(self._calls):
@@ -138,7 +140,7 @@ class Team:
 
     def _help(self, who: int, call: threading.Event) -> None:
         """What a helper does all its life."""
-        serve, seen = _code()["serve"], 0
+        serve, seen = self._code["serve"], 0
         while True:
             call.wait()
             call.clear()
@@ -160,7 +162,7 @@ class Team:
             for call in self._calls:
                 call.set()
             # Nothing may come between: the job's memory is the caller's, also after an interrupt.
-            _code()["lead"](self._address, PATIENCE)
+            self._code["lead"](self._address, PATIENCE)
         finally:
             self._busy.release()
         return True
