@@ -169,6 +169,11 @@ class Batch:
         self._kernel.run({**self._inputs, **given}, repeats=self._n_sub, threads=self._threads)
         return not self._alarm.any()
 
+    @property
+    def alarmed(self) -> npt.NDArray[np.bool_]:
+        """Environments that raised an alarm in the last step, (n_env,) array."""
+        return np.asarray(blocks.unpack(self._alarm, self._n_env)[:, 0] != 0.0)
+
     def take_back(self, rows: npt.NDArray[np.intp]) -> None:
         """Put some environments back to where they were before the last step."""
         where = (rows // self.width, slice(None), rows % self.width)

@@ -343,7 +343,8 @@ class CompiledPhysics:
         suspects = self._orientations.near(was, SUSPECT_ANGLE)
         state, controls = self._batch.part(slice(None)), self._batch.controls_given()
         reasons = reasons_of(state, self._columns["speeds"], controls, near, suspects)
-        new = (reasons != EndReason.NONE) & ~self._failed
+        # This look rounds otherwise than the step; nobody may end because others raised an alarm.
+        new = (reasons != EndReason.NONE) & self._batch.alarmed & ~self._failed
         self._reasons[new], self._failed = reasons[new], self._failed | new
         rest = np.flatnonzero(self._failed)
         if rest.size:
