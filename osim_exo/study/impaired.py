@@ -23,7 +23,6 @@ from osim_exo.study.closed_loops import (
     change,
     claim,
     compare,
-    economical,
     mean,
     row_of,
     trained,
@@ -69,7 +68,8 @@ class ImpairedSweep(Sweep):
     """Every level with every device and training seed, by the staged protocol.
 
     A walker that has learned with a healthy body adapts to the impaired one, without a prescribed
-    gait; from then on the stages and budgets are those of `osim_exo.learn.staged`.
+    gait, with effort that goes back where it falls; from then on the stages, their budgets and a
+    constant weight of effort are those of `osim_exo.learn.staged`.
     """
 
     kind: Literal["impaired_gait"] = "impaired_gait"
@@ -87,7 +87,7 @@ class ImpairedSweep(Sweep):
     )
     seeds: int = Field(default=3, ge=1, le=100, description="training seeds")
     speed: float = Field(default=1.25, ge=0.1, le=2.2, description="m/s")
-    adapt_steps: int = Field(default=2_500_000, ge=1, description="to the impaired body")
+    adapt_steps: int = Field(default=2_500_000, ge=1, description="to every level")
     worn_steps: int = Field(default=1_000_000, ge=1, description="to the worn device")
     exo_steps: int = Field(default=600_000, ge=1, description="device against frozen human")
     both_steps: int = Field(default=1_200_000, ge=1, description="human and device together")
@@ -150,17 +150,10 @@ class ImpairedSweep(Sweep):
                 f"The walker '{self.walker}' learned in the condition {healthy.condition}; an "
                 "impaired walker starts from one without device (no_exo)."
             )
-        adapt = Stage(
-            name="adapt",
-            task=self._task(healthy, level),
-            learn=LearnConfig(
-                n_env=self.n_env, steps=self.adapt_steps, start_from=(start_place(self.walker),)
-            ),
-        )
         exo = self.devices[device]
         hip_only = exo.joints == ("hip",)
         protocol = StagedConfig(
-            human=(adapt,),
+            human=self._adapting(healthy, level),
             device=exo,
             senses=ExoSenses(sensors=("thigh",) if hip_only else ("thigh", "joint")),
             worn_steps=self.worn_steps,
@@ -169,14 +162,30 @@ class ImpairedSweep(Sweep):
         )
         return Chain(stages=stages(protocol), seed=seed)
 
+    def _adapting(self, healthy: TaskConfig, level: float) -> tuple[Stage, ...]:
+        """Stages from the healthy walker to a level, by way of the study's milder ones.
+
+        At once to a quarter of the strength, all walkers still fell after their 2.5 million steps.
+        """
+        before = start_place(self.walker)
+        found: list[Stage] = []
+        for step in sorted((x for x in self.levels if x >= level), reverse=True):
+            found.append(
+                Stage(
+                    name=f"adapt_{100 * step:g}".replace(".", "_"),
+                    task=self._task(healthy, step),
+                    learn=LearnConfig(
+                        n_env=self.n_env, steps=self.adapt_steps, start_from=(before,)
+                    ),
+                )
+            )
+            before = Path(found[-1].name)
+        return tuple(found)
+
     def _task(self, healthy: TaskConfig, level: float) -> TaskConfig:
         own = self.model(level)
         model = healthy.model.changed(weakness=own.weakness, contracture=own.contracture)
-        return healthy.changed(
-            model=model,
-            commands=Commands(speed=(self.speed, self.speed)),
-            walk=economical(healthy.walk),
-        )
+        return healthy.changed(model=model, commands=Commands(speed=(self.speed, self.speed)))
 
     def cells(self) -> dict[str, tuple[str, float, int]]:
         """Device, level and seed by the cell's name."""
