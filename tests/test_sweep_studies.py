@@ -44,6 +44,19 @@ def test_every_arm_starts_from_the_healthy_walker_and_trains_equally_long():
     assert chain.seed == 3
 
 
+def test_a_walker_comes_to_a_weakness_by_way_of_the_milder_ones():
+    adapting = [s for s in IMPAIRED.chain("hip", 0.5, 0).stages if s.name.startswith("adapt")]
+    assert [stage.name for stage in adapting] == ["adapt_75", "adapt_50"]
+    assert [stage.task.model.weakness["soleus_r"] for stage in adapting] == [0.75, 0.5]
+    starts = [str(stage.learn.start_from[0]) for stage in adapting]
+    assert starts == [WALKER, "adapt_75"]
+    # Effort may go back where walking is lost; the arms pay the last weight from the start.
+    assert all(stage.task.walk.final_effort is not None for stage in adapting)
+    arms = IMPAIRED.chain("hip", 0.5, 0).stages[2:]
+    assert {stage.task.walk.effort for stage in arms} == {adapting[-1].task.walk.final_effort}
+    assert all(stage.task.walk.final_effort is None for stage in arms)
+
+
 def test_an_impaired_walker_does_not_start_from_one_that_wears_a_device(tmp_path):
     run = tmp_path / "worn"
     (run / "policy").mkdir(parents=True)
