@@ -34,28 +34,26 @@ At 0 the number of jobs so far; then helpers at work; the job: function, counter
 table, working memory, bytes of it per thread; the system's function that lets other threads run.
 """
 
-_WORK = """\
-define internal void @work(ptr %box, i64 %who) nounwind {{
-  %f.at = getelementptr i64, ptr %box, i64 {job}
-  %f = load ptr, ptr %f.at
-  %c.at = getelementptr i64, ptr %f.at, i64 1
-  %c = load ptr, ptr %c.at
-  %end.at = getelementptr i64, ptr %f.at, i64 2
-  %end = load i64, ptr %end.at
-  %n.at = getelementptr i64, ptr %f.at, i64 3
-  %n = load i64, ptr %n.at
-  %t.at = getelementptr i64, ptr %f.at, i64 4
-  %t = load ptr, ptr %t.at
-  %s.at = getelementptr i64, ptr %f.at, i64 5
-  %s = load ptr, ptr %s.at
-  %b.at = getelementptr i64, ptr %f.at, i64 6
-  %b = load i64, ptr %b.at
-  %own = mul i64 %b, %who
-  %scratch = getelementptr i8, ptr %s, i64 %own
-  call void %f(ptr %c, i64 %end, i64 %n, ptr %t, ptr %scratch)
-  ret void
-}}
-"""
+_JOB = {"f": "ptr", "c": "ptr", "end": "i64", "n": "i64", "t": "ptr", "s": "ptr", "b": "i64"}
+"""Numbers of the job, in their order in the box, and their types."""
+
+_WORK = "\n".join(
+    [
+        "define internal void @work(ptr %box, i64 %who) nounwind {{",
+        "  %job = getelementptr i64, ptr %box, i64 {job}",
+        *(
+            f"  %{name}.at = getelementptr i64, ptr %job, i64 {place}\n"
+            f"  %{name} = load {kind}, ptr %{name}.at"
+            for place, (name, kind) in enumerate(_JOB.items())
+        ),
+        "  %own = mul i64 %b, %who",
+        "  %scratch = getelementptr i8, ptr %s, i64 %own",
+        "  call void %f(ptr %c, i64 %end, i64 %n, ptr %t, ptr %scratch)",
+        "  ret void",
+        "}}",
+        "",
+    ]
+)
 _SERVE = """\
 define i64 @serve(ptr %box, i64 %who, i64 %seen, i64 %patience) nounwind {{
 entry:

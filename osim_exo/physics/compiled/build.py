@@ -19,6 +19,7 @@ from osim_exo.compiler.equations.step import Scheme
 from osim_exo.compiler.spec import ModelSpec
 from osim_exo.compiler.symbols.program import Program
 from osim_exo.physics.base import Array
+from osim_exo.physics.compiled.names import control_bounds
 from osim_exo.progress import SILENT, Progress
 
 Packed = npt.NDArray[Any]
@@ -58,15 +59,11 @@ class CompiledModel:
         self._key = " ".join((spec.digest, options.model_dump_json(), kept.source_digest()))
         self._kernels: dict[str, Kernel] = {}
 
-    def step(self, bounds: tuple[Array, Array]) -> Kernel:
-        """The kernel of one sub-step; it repeats by itself, keeps the state and takes controls.
-
-        Parameters
-        ----------
-        bounds : lowest and highest of each control
-        """
-        scheme, n = self._scheme, len(self.equations.layout.muscles)
-        low, high = (tuple(bound.tolist()) for bound in bounds)
+    def step(self) -> Kernel:
+        """The kernel of one sub-step; it repeats by itself, keeps the state and takes controls."""
+        scheme, layout = self._scheme, self.equations.layout
+        n = len(layout.muscles)
+        low, high = (tuple(b.tolist()) for b in control_bounds(self.equations.spec, layout))
         given = {
             EXCITATIONS: Rows(low[:n], high[:n]),
             OTHERS: Rows(low[n:], high[n:]),
@@ -107,7 +104,6 @@ class Batch:
     n_env : int
     n_sub : repeats of a step
     threads : that share the environments
-    bounds : lowest and highest of each control
 
     Attributes
     ----------
@@ -121,10 +117,9 @@ class Batch:
         n_env: int,
         n_sub: int,
         threads: int,
-        bounds: tuple[Array, Array],
     ) -> None:
         self._model, self._n_env, self._n_sub, self._threads = model, n_env, n_sub, threads
-        self._kernel = kernel = model.step(bounds)
+        self._kernel = kernel = model.step()
         self.width = kernel.width
         self.state, self.controls = kernel.zeros("state", n_env), kernel.zeros("controls", n_env)
         self.drive = kernel.zeros("drive", n_env, n_sub)

@@ -33,7 +33,6 @@ from osim_exo.physics.compiled.guard import (
     reasons_of,
 )
 from osim_exo.physics.compiled.names import (
-    control_bounds,
     default_imus,
     names_of,
     optimal_torques,
@@ -129,8 +128,7 @@ class CompiledPhysics:
         self._orientations, self._ranges = Orientations(spec), PathRanges(spec)
         own = self._parameters.group[0].copy()
         self._starts = Starts(self._model, own, float(self._parameters.weight[0]))
-        bounds = control_bounds(spec, self._layout)
-        self._batch = Batch(self._model, self._n_env, self._n_sub, threads, bounds)
+        self._batch = Batch(self._model, self._n_env, self._n_sub, threads)
         n_exo = len(self._names.exo)
         self._line = CommandLine(self._n_env, n_exo, self._n_sub, self._batch.width)
         self._tune()
