@@ -145,7 +145,7 @@ def measure(model: str, repeats: int) -> Findings:
         what = "evaluations" if name in evaluations else "control steps of 10 ms"
         found.row(f"{label}: {name}: {what}", rate, "1/s per core")
     _ratios(subject, rates, errors, found)
-    _thread_rows(subject, found, repeats)
+    thread_rows(subject, found, repeats)
     return found
 
 
@@ -288,7 +288,7 @@ def _build_rows(subject: Motion, found: Findings) -> None:
         found.row(f"{label}: memory of an environment", used / 1e3, "kB")
 
 
-def _thread_rows(subject: Motion, found: Findings, repeats: int) -> None:
+def thread_rows(subject: Motion, found: Findings, repeats: int) -> None:
     """Two threads against one by the wall clock, and two processes against one.
 
     Ratios are medians over turns, and of the best turns beside them: both need both cores for
