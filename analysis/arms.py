@@ -119,7 +119,7 @@ def find_arms(identities: Iterable[tuple[str, str, str]]) -> tuple[Arm, ...]:
     Controller and physics stand in a label only where they tell arms apart. Colours are those of
     Wong 2011 (distinguishable with colour-blindness); a dashed line marks zero torque.
     """
-    unique = sorted(set(identities), key=lambda arm: (_rank(arm[0]), arm))
+    unique = sorted(dict.fromkeys(identities), key=lambda arm: _rank(arm[0]))
     arms: list[Arm] = []
     further = 0
     for condition, controller, physics in unique:

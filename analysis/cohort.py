@@ -183,9 +183,10 @@ def cell_of(info: TrialInfo) -> Cell:
 
 
 def _order(cell: Cell) -> tuple[Any, ...]:
+    """Of cells; controllers stay in the order in which they were given."""
     rank = CONDITIONS.index(cell.condition)
     speed = -1.0 if cell.speed is None else cell.speed
-    return cell.slope_deg, speed, cell.physics, rank, cell.controller
+    return cell.slope_deg, speed, cell.physics, rank
 
 
 def _preference(comparator: Cell, cell: Cell) -> tuple[bool, bool, str]:

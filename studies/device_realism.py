@@ -14,7 +14,7 @@ CONFIG = DeviceRealismSweep(
     title="From an ideal actuator to a real device",
     question="How much of the help that an ideal actuator gives is left once torque rate, power, "
     "bandwidth, delay and sensors are those of a real device?",
-    arm=LearnedArm(transfer=False, seeds=3),
+    arm=LearnedArm(transfer=False),
 )
 
 

@@ -1,14 +1,17 @@
 """Studies that train: impaired gait, dose and response, synergies; their plans and their sums."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from osim_exo import study
-from osim_exo.errors import InputError
+from osim_exo.errors import DataError, InputError
 from osim_exo.files import read_json, write_json
+from osim_exo.learn.recipes import real
 from osim_exo.learn.walkers import library, shipped_walker
 from osim_exo.models import AnkleExo, HipExo
+from osim_exo.progress import SILENT
 from osim_exo.study import ActionSweep, DoseSweep, ImpairedSweep, run_sweep
 from osim_exo.study.actions import RAW, _verdict, explained
 from osim_exo.study.closed_loops import Walks
@@ -16,6 +19,7 @@ from osim_exo.study.closed_loops import Walks
 WALKER = "gait2d_walk_1.25_mps"
 IMPAIRED = ImpairedSweep(name="weak", walker=WALKER)
 DOSE = DoseSweep(name="dose", walker=WALKER)
+DEVICES = ("hip", "ankle")
 SHORT = Walks(physics="compiled", walks=1, duration=5.0, settle=1.5)
 
 
@@ -33,26 +37,44 @@ def test_the_impaired_body_is_weak_on_the_named_side_only():
 
 
 def test_every_arm_starts_from_the_healthy_walker_and_trains_equally_long():
-    chain = IMPAIRED.chain("ankle", 0.5, 3)
+    chain = IMPAIRED.chain(0.5, 3)
     assert str(chain.stages[0].learn.start_from[0]) == WALKER
-    budgets = {chain.budget(arm) for arm in ("no_exo", "zero_torque", "assisted")}
-    assert len(budgets) == 1
-    assisted = next(stage for stage in chain.stages if stage.name == "assisted")
-    assert assisted.task.model.exo == AnkleExo()
+    arms = ("no_exo", *(f"{arm}_{d}" for arm in ("zero_torque", "assisted") for d in DEVICES))
+    assert len({chain.budget(arm) for arm in arms}) == 1
+    assisted = next(stage for stage in chain.stages if stage.name == "assisted_ankle")
+    assert assisted.task.model.exo == real(AnkleExo())
     assert "joint" in assisted.task.senses.sensors
     assert assisted.task.model.weakness["soleus_r"] == 0.5
     assert chain.seed == 3
 
 
+def test_the_devices_of_a_cell_help_the_same_impaired_person():
+    chain = IMPAIRED.chain(0.75, 0)
+    assert chain.names == (
+        "adapt_75",
+        *(f"{stage}_{d}" for d in DEVICES for stage in ("worn", "exo", "assisted", "zero_torque")),
+        "no_exo",
+    )
+    made = {stage.name: stage for stage in chain.stages}
+    for device in DEVICES:
+        assert made[f"worn_{device}"].learn.start_from == (Path("adapt_75"),)
+        assert made[f"exo_{device}"].task.human_policy == Path(f"worn_{device}/policy/human")
+        starts = (Path(f"exo_{device}"), Path(f"worn_{device}"))
+        assert made[f"assisted_{device}"].learn.start_from == starts
+        assert chain.ancestors(f"zero_torque_{device}")[1:] == (
+            f"worn_{device}", f"zero_torque_{device}",
+        )  # fmt: skip
+
+
 def test_a_walker_comes_to_a_weakness_by_way_of_the_milder_ones():
-    adapting = [s for s in IMPAIRED.chain("hip", 0.5, 0).stages if s.name.startswith("adapt")]
+    adapting = [s for s in IMPAIRED.chain(0.5, 0).stages if s.name.startswith("adapt")]
     assert [stage.name for stage in adapting] == ["adapt_75", "adapt_50"]
     assert [stage.task.model.weakness["soleus_r"] for stage in adapting] == [0.75, 0.5]
     starts = [str(stage.learn.start_from[0]) for stage in adapting]
     assert starts == [WALKER, "adapt_75"]
     # Effort may go back where walking is lost; the arms pay the last weight from the start.
     assert all(stage.task.walk.final_effort is not None for stage in adapting)
-    arms = IMPAIRED.chain("hip", 0.5, 0).stages[2:]
+    arms = IMPAIRED.chain(0.5, 0).stages[2:]
     assert {stage.task.walk.effort for stage in arms} == {adapting[-1].task.walk.final_effort}
     assert all(stage.task.walk.final_effort is None for stage in arms)
 
@@ -69,9 +91,9 @@ def test_an_impaired_walker_does_not_start_from_one_that_wears_a_device(tmp_path
     task = task.changed(model=task.model.changed(exo=HipExo()))
     write_json(run / "config.json", {"task": task.model_dump(mode="json")})
     with pytest.raises(InputError, match="starts from one without device"):
-        IMPAIRED.changed(walker=str(run)).chain("hip", 0.5, 0)
+        IMPAIRED.changed(walker=str(run)).chain(0.5, 0)
     with pytest.raises(InputError, match="starts from one without device"):
-        DOSE.changed(walker=str(run)).chain(3.0, 0)
+        DOSE.changed(walker=str(run)).chain(0)
 
 
 @pytest.mark.parametrize(
@@ -92,14 +114,18 @@ def test_levels_that_no_body_has_are_refused(fields, word):
 @pytest.mark.slow
 def test_an_impaired_walker_is_trained_walked_and_compared(tmp_path):
     sweep = IMPAIRED.changed(
-        levels=(0.95,), devices={"ankle": AnkleExo()}, seeds=1, n_env=128,
+        levels=(0.95,), seeds=1, n_env=128,
         walks=SHORT.changed(physics="opensim"),
         adapt_steps=4096, worn_steps=2048, exo_steps=2048, both_steps=2048,
     )  # fmt: skip
     result = run_sweep(sweep, tmp_path, jobs=1)
     assert not result.failures
-    assert [row["arm"] for row in result.rows] == ["no_exo", "zero_torque", "assisted"]
-    bare, worn, _ = result.rows
+    assert [row["arm"] for row in result.rows] == ["no_exo", "zero_torque", "assisted"] * 2
+    assert [row["device"] for row in result.rows] == ["hip"] * 3 + ["ankle"] * 3
+    # The same person without device stands beside both.
+    same = [{**row, "device": ""} for row in (result.rows[0], result.rows[3])]
+    assert same[0] == same[1]
+    bare, worn, _ = result.rows[3:]
     assert worn["metabolic_rate_bhargava2004"] > 0.8 * bare["metabolic_rate_bhargava2004"] > 2.0
     assert bare["symmetry_index/positive_work"] != 0.0
     report = tmp_path / "ankle_95_percent"
@@ -124,16 +150,37 @@ def test_a_device_of_a_cell_has_its_mass_and_its_torque(mass):
         assert shares == pytest.approx([p.mass / DOSE.device.mass for p in DOSE.device.parts])
 
 
-def test_devices_of_a_mass_learn_on_the_same_frozen_human():
-    chain = DOSE.chain(3.0, 1)
+def test_devices_of_every_limit_learn_on_the_same_frozen_human_at_all_masses():
+    chain = DOSE.chain(1)
     assert chain.names == ("worn", "exo_5_nm", "exo_10_nm", "exo_15_nm", "exo_20_nm")
-    for stage in chain.stages[1:]:
+    for stage, torque in zip(chain.stages[1:], DOSE.torques[1:]):
         assert stage.task.learner == "exo"
         assert stage.task.human_policy.parts[0] == "worn"
-        assert stage.task.model.exo.mass == pytest.approx(3.0)
-    bare = DOSE.chain(None, 1)
-    assert bare.names == ("no_exo",)
-    assert bare.stages[0].learn.steps == chain.stages[0].learn.steps
+        assert stage.task.model.exo.mass == pytest.approx(5.0)
+        assert stage.task.model.exo.limits.max_torque == torque
+        assert stage.task.walk.metabolic < 0.0
+    assert {stage.task.randomisation.exo_mass for stage in chain.stages} == {(0.0, 5.0)}
+    assert DOSE.changed(masses=(3.0,)).chain(1).stages[0].task.randomisation.exo_mass is None
+
+
+def test_every_mass_is_walked_by_the_same_human(tmp_path):
+    chain = DOSE.chain(2)
+    loops = DOSE._loops(1.5, chain, tmp_path)
+    assert [loop.stage for loop in loops] == ["worn", "exo_5_nm", "exo_10_nm", "exo_15_nm",
+                                              "exo_20_nm"]  # fmt: skip
+    assert [loop.condition for loop in loops] == ["zero_torque", *["assisted"] * 4]
+    assert [loop.wears.mass for loop in loops] == pytest.approx([1.5] * 5)
+    (bare,) = DOSE._loops(None, chain, tmp_path)
+    assert (bare.stage, bare.condition, bare.wears) == ("worn", "no_exo", "none")
+    names = [loop.name for mass in (None, *DOSE.masses) for loop in
+             DOSE._loops(mass, chain, tmp_path)]  # fmt: skip
+    assert len(set(names)) == 21
+
+
+def test_nothing_is_walked_before_its_training_has_ended(tmp_path):
+    sweep = DOSE.changed(seeds=1)
+    with pytest.raises(DataError, match="ended in stage worn"):
+        sweep.settle("3_kg_seed_0", tmp_path, SILENT)
 
 
 def test_the_grid_holds_changes_against_no_device_of_the_same_seed():
@@ -184,6 +231,10 @@ def test_a_dose_response_is_trained_walked_and_drawn(tmp_path):
     ]  # fmt: skip
     assert all(math.isfinite(row["metabolic_rate_bhargava2004"]) for row in result.rows)
     assert result.rows[1]["exo_rms_torque"] < result.rows[2]["exo_rms_torque"]
+    assert [row["arm"] for row in result.rows] == ["no_exo", "zero_torque", "assisted"]
+    # 3 kg on the pelvis and thighs of the same person cost something.
+    bare, worn, _ = (row["metabolic_rate_bhargava2004"] for row in result.rows)
+    assert bare < worn < 1.2 * bare
     assert (tmp_path / "dose_response.png").is_file()
 
 

@@ -80,10 +80,10 @@ def settings(command: Train) -> StagedConfig:
     InputError
         An option does not go with stages, or a value is out of range.
     """
-    from osim_exo.learn.recipes import human_stages
-    from osim_exo.learn.staged import StagedConfig, real_hip
+    from osim_exo.learn.recipes import human_stages, real
+    from osim_exo.learn.staged import StagedConfig
     from osim_exo.learn.tasks.config import Commands
-    from osim_exo.models import AnkleExo, ModelConfig
+    from osim_exo.models import AnkleExo, HipExo, ModelConfig
 
     given = [
         f"--{field.name.replace('_', '-')}"
@@ -114,7 +114,7 @@ def settings(command: Train) -> StagedConfig:
         change_every=CHANGE_EVERY if wide else None,
         stop_share=STOP_SHARE if wide else 0.0,
     )
-    device = AnkleExo() if command.device == "ankle" else real_hip()
+    device = real(AnkleExo() if command.device == "ankle" else HipExo())
     return StagedConfig(human=human_stages(model, commands), device=device)
 
 

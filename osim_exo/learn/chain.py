@@ -7,7 +7,7 @@ part is the name of an earlier stage, that stage's folder is meant: ``start_from
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -128,6 +128,31 @@ def steps_of(stage: Stage) -> int:
 def _paths(stage: Stage) -> Iterator[Path]:
     yield from stage.learn.start_from
     yield from (p for p in (stage.task.human_policy, stage.task.exo_policy) if p is not None)
+
+
+def renamed(stage: Stage, names: Mapping[str, str]) -> Stage:
+    """A stage of another name, that builds on stages of other names.
+
+    Parameters
+    ----------
+    stage : Stage
+    names : new ones by old ones; the others stay
+    """
+
+    def moved(path: Path) -> Path:
+        first, *rest = path.parts
+        return path if path.is_absolute() else Path(names.get(first, first), *rest)
+
+    policies = {
+        field: moved(path)
+        for field in ("human_policy", "exo_policy")
+        if (path := getattr(stage.task, field)) is not None
+    }
+    return Stage(
+        name=names.get(stage.name, stage.name),
+        task=stage.task.changed(**policies),
+        learn=stage.learn.changed(start_from=tuple(map(moved, stage.learn.start_from))),
+    )
 
 
 def read_chain(folder: str | Path) -> Chain:

@@ -1,6 +1,6 @@
-"""Recipes: stages that taught this project's walkers; docs/learning.md tells what each part gave.
+"""Recipes that taught this project's walkers and devices; docs/learning.md tells what each part gave.
 
-No stage has a reference in its reward. Episodes begin within strides of the solved gaits, which
+No stage of a walker has a reference in its reward. Episodes begin within strides of the solved gaits, which
 track human joint angles weakly, or standing; after that nothing holds a walker near them. One cost
 is a prior of posture, `SWING_ANKLE`; all weights were chosen by looking at human bands too.
 """
@@ -20,7 +20,7 @@ from osim_exo.learn.tasks.config import (
     TaskConfig,
     WalkReward,
 )
-from osim_exo.models import ModelConfig
+from osim_exo.models import JointExo, ModelConfig
 
 STEPS, WIDE_STEPS = 8_000_000, 12_000_000
 """Control steps of all environments, for one speed and slope, and for ranges after that."""
@@ -64,6 +64,72 @@ Uphill it counts less: where walking costs more than it earns, walkers learn to 
 
 WIDE_EFFORT, WIDE_FINAL_EFFORT = -10.0, -25.0
 """Weights of squared activation for ranges, at first and at last."""
+
+LATER_STANDING_SHARE, LATER_DURATION = 0.1, 10.0
+"""Of episodes that begin standing, at most, and s, at least: in the stages after the human's own,
+which are about walking, not about its start."""
+
+DEVICE_WEIGHTS = {"speed": 6.0, "alive": 4.0, "fall": -10.0, "metabolic": -1.0}
+"""A device earns its wearer's metabolic rate and speed; all else of the wearer's reward is small.
+
+Squared activation alone hardly falls where a device helps a frozen human. With the weight of the
+speed left at 1 the device saved metabolic power by slowing its wearer down, by up to a fifth, or by
+pushing it beyond the commanded speed; and life must earn more than metabolic power costs uphill.
+"""
+
+DEVICE_START_STD = 0.4
+"""Of the actions, as a share of the largest torque: a device must find out what torque does."""
+
+
+def real(device: JointExo) -> JointExo:
+    """A device as real as the model of it can be: 30 ms of transport delay, a bandwidth of 8 Hz.
+
+    These are of control over a bus, a series elastic or strapped drive and tissue together; they
+    are choices of this project.
+    """
+    return device.changed(limits=device.limits.changed(delay_s=0.03, bandwidth_hz=8.0))
+
+
+def walking(task: TaskConfig) -> TaskConfig:
+    """A walker's task for one that walks already.
+
+    Effort has its last weight from the start, and most episodes are long and begin within a stride.
+    """
+    reward, starts = task.walk, task.starts
+    if reward.final_effort is not None:
+        reward = reward.changed(effort=reward.final_effort, final_effort=None)
+    share = min(starts.standing_share, LATER_STANDING_SHARE)
+    return task.changed(
+        walk=reward,
+        starts=starts.changed(standing_share=share, hard_share=0.0),
+        ends=task.ends.changed(duration=max(task.ends.duration, LATER_DURATION)),
+    )
+
+
+def device_task(task: TaskConfig) -> TaskConfig:
+    """What a device learns that helps a frozen human.
+
+    Parameters
+    ----------
+    task : of the device and its wearer, with the wearer's own reward
+    """
+    return task.changed(walk=task.walk.changed(**DEVICE_WEIGHTS))
+
+
+def device_learning(learn: LearnConfig, steps: int) -> LearnConfig:
+    """How a device learns that helps a frozen human: from nothing, at the usual rates.
+
+    Help tells late: with twice as much experience per iteration, and twice the passes over it, the
+    same steps gave more.
+
+    Parameters
+    ----------
+    learn : of the wearer
+    steps : control steps of all environments
+    """
+    ppo = learn.ppo.changed(horizon=2 * learn.ppo.horizon, epochs=2 * learn.ppo.epochs)
+    network = learn.network.changed(exo_start_std=DEVICE_START_STD)
+    return learn.changed(steps=steps, start_from=(), ppo=ppo, network=network)
 
 
 def human_stages(model: ModelConfig, commands: Commands) -> tuple[Stage, ...]:

@@ -17,10 +17,10 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from osim_exo.config import Config
-from osim_exo.device import DeviceLimits
 from osim_exo.errors import InputError
 from osim_exo.files import writable_folder
-from osim_exo.learn.chain import EXO, WORN, Chain, Stage, seed_folder
+from osim_exo.learn.chain import EXO, WORN, Chain, Stage, seed_folder, steps_of
+from osim_exo.learn.recipes import device_learning, device_task, real, walking
 from osim_exo.learn.stages import ChainResult, claim, run_chain, steps_done
 from osim_exo.learn.tasks.config import ExoSenses
 from osim_exo.models import HipExo, JointExo
@@ -34,28 +34,15 @@ FINE_DIVERGENCE = 0.008
 the usual one. Measured on co-adaptation: reward per step 0.759 in place of 0.753 after 300 000
 steps (one seed)."""
 
-STANDING_SHARE, DURATION = 0.1, 10.0
-"""Of episodes that begin standing, at most, and s, at least: in the stages after the human's own,
-which are about walking, not about its start."""
-
 POLL_S = 2.0
 """Time between two looks at what other processes have trained."""
-
-
-def real_hip() -> JointExo:
-    """A hip device as real as the model of it can be.
-
-    Its transport delay and bandwidth are those of control over a bus, a series elastic or strapped
-    drive and tissue together; they are choices of this project.
-    """
-    return HipExo(limits=DeviceLimits(delay_s=0.03, bandwidth_hz=8.0))
 
 
 class StagedConfig(Config):
     """The staged protocol for a human that stages of its own have taught to walk."""
 
     human: tuple[Stage, ...] = Field(min_length=1, description="stages without device, in order")
-    device: JointExo = Field(default_factory=real_hip, description="the worn device")
+    device: JointExo = Field(default_factory=lambda: real(HipExo()), description="the worn device")
     senses: ExoSenses = Field(default=ExoSenses(), description="what the device measures")
     angle_noise: float = Field(
         default=0.01, ge=0.0, le=0.5, description="of the device's angle sensors, rad"
@@ -64,7 +51,7 @@ class StagedConfig(Config):
         default=0.1, ge=0.0, le=5.0, description="of the device's rate sensors, rad/s"
     )
     worn_steps: int = Field(default=2_000_000, ge=1, description="adapting to the worn device")
-    exo_steps: int = Field(default=2_000_000, ge=1, description="device against the frozen human")
+    exo_steps: int = Field(default=4_000_000, ge=1, description="device against the frozen human")
     both_steps: int = Field(default=3_000_000, ge=1, description="human and device together")
 
     @model_validator(mode="after")
@@ -94,10 +81,10 @@ class StagedConfig(Config):
 def stages(config: StagedConfig) -> tuple[Stage, ...]:
     """All stages of the protocol; the arms have equal budgets.
 
-    The device's stage, and that of both, begin with the critic of the worn human, the last run that
-    is named. With a new critic the device's reward per step fell from 0.78 to 0.76 in 500 000 steps
-    and with the human's rose to 0.81; with the critic of the device's stage, whose human made no
-    attempts, both lost the gait within 100 000 steps (one seed each).
+    The device learns by `osim_exo.learn.recipes.device_task`; what the arms end with has the
+    human's own reward in all three. The stage of both begins with the critic of the worn human, the
+    last run that is named: with that of the device's stage, whose human made no attempts, both lost
+    the gait within 100 000 steps (one seed).
 
     Parameters
     ----------
@@ -106,13 +93,16 @@ def stages(config: StagedConfig) -> tuple[Stage, ...]:
     last = Path(config.walker.name)
     worn, exo = Path(WORN), Path(EXO)
     taught = worn / "policy" / "human"
-    adapt, own, both = (
-        _whole(config, steps) for steps in (config.worn_steps, config.exo_steps, config.both_steps)
+    adapt, both = (_whole(config, steps) for steps in (config.worn_steps, config.both_steps))
+    alone = _stage(config, EXO, "assisted", 1, (), learner="exo", human_policy=taught)
+    device = alone.changed(
+        task=device_task(alone.task), learn=device_learning(alone.learn, config.exo_steps)
     )
+    own = steps_of(device)
     return (
         *config.human,
         _stage(config, WORN, "zero_torque", adapt, (last,)),
-        _stage(config, EXO, "assisted", own, (worn,), learner="exo", human_policy=taught),
+        device,
         _stage(config, "assisted", "assisted", both, (exo, worn), learner="both"),
         _stage(config, "zero_torque", "zero_torque", own + both, (worn,)),
         _stage(config, "no_exo", "no_exo", adapt + own + both, (last,)),
@@ -127,17 +117,8 @@ def _stage(
     start_from: tuple[Path, ...],
     **task: Any,
 ) -> Stage:
-    """A stage as the human's last one, with another condition, for a walker that walks.
-
-    Effort has its last weight from the start, and most episodes are long and begin within a stride.
-    """
-    before = config.walker.task
-    reward, starts, ends = before.walk, before.starts, before.ends
-    if reward.final_effort is not None:
-        task["walk"] = reward.changed(effort=reward.final_effort, final_effort=None)
-    share = min(starts.standing_share, STANDING_SHARE)
-    task["starts"] = starts.changed(standing_share=share, hard_share=0.0)
-    task["ends"] = ends.changed(duration=max(ends.duration, DURATION))
+    """A stage as the human's last one, with another condition, for a walker that walks."""
+    before = walking(config.walker.task)
     if condition != "no_exo":
         task["model"] = before.model.changed(exo=config.device)
     if condition == "assisted":

@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from osim_exo.errors import SimulationError
+from osim_exo.errors import DataError, SimulationError
 from osim_exo.files import claim_output
 from osim_exo.learn.chain import Chain
 from osim_exo.learn.evaluate import Evaluation
-from osim_exo.learn.tasks.config import WalkReward
 from osim_exo.names import Condition
 from osim_exo.progress import SILENT, Progress
 from osim_exo.provenance import config_hash
@@ -36,17 +35,32 @@ class Walks(WalkSettings):
         return self.walked_in(self.physics, speed, slope_deg)
 
 
-def economical(reward: WalkReward) -> WalkReward:
-    """The same reward with the effort's last weight from the start, so that arms pay alike."""
-    return reward.changed(effort=reward.final_effort or reward.effort, final_effort=None)
-
-
 def trained(chain: Chain, folder: Path, cell: str, progress: Progress) -> Path:
     """Train a cell's chain, or find it trained; returns its folder."""
     from osim_exo.learn.stages import run_chain
 
     place = folder / TRAINED / cell
     run_chain(chain, place, progress=progress)
+    return place
+
+
+def whole(chain: Chain, folder: Path, cell: str) -> Path:
+    """Folder of a chain that an earlier cell has trained.
+
+    Raises
+    ------
+    DataError
+        It did not come to its end; two cells must not train it at once.
+    """
+    from osim_exo.learn.stages import steps_done
+
+    place = folder / TRAINED / cell
+    _, where = steps_done(chain, place)
+    if where != "done":
+        raise DataError(
+            f"The training in '{place}' ended in stage {where}; there is nothing to walk yet. Run "
+            "the study again: it goes on there."
+        )
     return place
 
 

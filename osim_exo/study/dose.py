@@ -9,26 +9,17 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from osim_exo.errors import InputError
-from osim_exo.learn.chain import Chain, Stage
+from osim_exo.learn.chain import WORN, Chain, Stage
 from osim_exo.learn.config import LearnConfig
+from osim_exo.learn.recipes import device_learning, device_task, real, walking
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import HipExo, JointExo
-from osim_exo.names import Condition
+from osim_exo.names import CONDITIONS
 from osim_exo.progress import Progress
 from osim_exo.provenance import config_hash
-from osim_exo.study.closed_loops import (
-    TRAINED,
-    Walks,
-    arm_loops,
-    change,
-    claim,
-    economical,
-    mean,
-    row_of,
-    trained,
-    walked,
-)
+from osim_exo.study.closed_loops import Walks, change, mean, row_of, trained, walked, whole
 from osim_exo.study.impaired import start_place
+from osim_exo.study.loops import Loop
 from osim_exo.study.sweep import Row, Sweep
 
 COST = "metabolic_rate_bhargava2004"
@@ -45,17 +36,20 @@ METRICS = (
 """Columns of the table."""
 
 FIGURE = "dose_response.png"
-NO_EXO, WORN = "no_exo", "worn"
+TRAIN = "train"
+"""Cells that train, with the seed behind; the others walk."""
+
+NO_EXO, ZERO_TORQUE, ASSISTED = CONDITIONS
 
 
 class DoseSweep(Sweep):
-    """A grid of device mass and torque limit; the device is learned for each cell.
+    """A grid of device mass and torque limit, walked by the same people.
 
-    For every mass the human adapts to the worn device without torque and is frozen then; for every
-    torque limit a device learns to help that human. One policy for the whole grid, told mass and
-    limit, would learn with fewer steps, but the cells would share its errors; and a device of one
-    build never meets another one's mass. The human without device goes on learning for as many
-    steps as the others adapt. A frozen human is slow to take help: savings are lower bounds.
+    A human per seed learns to carry the unpowered device at masses that are drawn anew for every
+    episode, and is frozen then; for every torque limit a device learns to help that human, at these
+    masses too. So all cells of a seed share one human and start alike, and what differs is the
+    dose: humans who adapted to every mass by themselves differed by more than the masses do. A
+    frozen human is slow to take help: savings are lower bounds.
 
     Without reflected inertia, so that the lightest device has none of it either.
     """
@@ -63,19 +57,19 @@ class DoseSweep(Sweep):
     kind: Literal["dose_response"] = "dose_response"
     walker: str = Field(description="a shipped walker, or the folder of a run, without device")
     device: JointExo = Field(
-        default_factory=lambda: HipExo(reflected_inertia=0.0),
+        default_factory=lambda: real(HipExo(reflected_inertia=0.0)),
         description="its parts are made lighter or heavier, its torque limit is changed",
     )
     masses: tuple[float, ...] = Field(default=(0.0, 1.5, 3.0, 5.0), min_length=1, description="kg")
     torques: tuple[float, ...] = Field(
         default=(0.0, 5.0, 10.0, 15.0, 20.0), min_length=1, description="limits, Nm; 0: unpowered"
     )
-    seeds: int = Field(default=2, ge=1, le=100, description="training seeds")
+    seeds: int = Field(default=3, ge=1, le=100, description="training seeds")
     speed: float = Field(default=1.25, ge=0.1, le=2.2, description="m/s")
-    worn_steps: int = Field(default=800_000, ge=1, description="of the human, per mass")
-    exo_steps: int = Field(default=500_000, ge=1, description="of the device, per cell")
+    worn_steps: int = Field(default=3_000_000, ge=1, description="of the human, at all masses")
+    exo_steps: int = Field(default=4_000_000, ge=1, description="of the device, per limit")
     n_env: int = Field(default=512, ge=128, le=100_000, description="environments at a time")
-    walks: Walks = Walks(walks=1)
+    walks: Walks = Walks()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -115,21 +109,20 @@ class DoseSweep(Sweep):
         strongest = torque or max(self.torques) or limits.max_torque
         return self.device.changed(parts=parts, limits=limits.changed(max_torque=strongest))
 
-    def cells(self) -> dict[str, tuple[float | None, int]]:
-        """Mass, None without device, and seed by the cell's name."""
-        every = (None, *self.masses)
-        return {
-            f"{NO_EXO if mass is None else f'{mass:g}_kg'}_seed_{seed}": (mass, seed)
-            for mass in every
-            for seed in range(self.seed, self.seed + self.seeds)
-        }
-
     def waves(self) -> tuple[tuple[str, ...], ...]:
-        """All cells at once; a cell is a mass with all its torque limits."""
-        return (tuple(self.cells()),)
+        """Training of a seed's human and its devices; then every mass of every seed."""
+        seeds = range(self.seed, self.seed + self.seeds)
+        masses = (None, *self.masses)
+        return (
+            tuple(f"{TRAIN}_{seed}" for seed in seeds),
+            tuple(self._cell(mass, seed) for mass in masses for seed in seeds),
+        )
 
-    def chain(self, mass: float | None, seed: int) -> Chain:
-        """Stages of a cell: the human adapts, then a device per torque limit.
+    def _cell(self, mass: float | None, seed: int) -> str:
+        return f"{NO_EXO if mass is None else f'{mass:g}_kg'}_seed_{seed}"
+
+    def chain(self, seed: int) -> Chain:
+        """Stages of a seed: the human learns to carry the device, then a device per torque limit.
 
         Raises
         ------
@@ -138,63 +131,79 @@ class DoseSweep(Sweep):
         """
         from osim_exo.learn.walkers import find_walker
 
-        task = find_walker(self.walker).task
-        if task.condition != "no_exo":
+        healthy = find_walker(self.walker).task
+        if healthy.condition != "no_exo":
             raise InputError(
-                f"The walker '{self.walker}' learned in the condition {task.condition}; a dose "
+                f"The walker '{self.walker}' learned in the condition {healthy.condition}; a dose "
                 "response starts from one without device (no_exo)."
             )
-        commands = Commands(speed=(self.speed, self.speed))
-        task = task.changed(commands=commands, walk=economical(task.walk))
+        task = walking(healthy).changed(commands=Commands(speed=(self.speed, self.speed)))
+        lightest, heaviest = min(self.masses), max(self.masses)
+        if lightest < heaviest:
+            drawn = task.randomisation.changed(exo_mass=(lightest, heaviest))
+            task = task.changed(randomisation=drawn)
         learn = LearnConfig(
             n_env=self.n_env, steps=self.worn_steps, start_from=(start_place(self.walker),)
         )
-        if mass is None:
-            return Chain(stages=(Stage(name=NO_EXO, task=task, learn=learn),), seed=seed)
-        worn = Stage(name=WORN, task=self._worn(task, mass, "zero_torque", 0.0), learn=learn)
-        own = LearnConfig(n_env=self.n_env, steps=self.exo_steps)
-        driven = tuple(
-            Stage(name=_stage(torque), task=self._worn(task, mass, "assisted", torque), learn=own)
-            for torque in self.torques
-            if torque
+        model = task.model.changed(exo=self.built(heaviest, 0.0))
+        worn = Stage(
+            name=WORN, task=task.changed(condition="zero_torque", model=model), learn=learn
         )
-        return Chain(stages=(worn, *driven), seed=seed)
+        powered = (self._powered(task, torque, learn) for torque in self.torques if torque)
+        return Chain(stages=(worn, *powered), seed=seed)
 
-    def _worn(
-        self, task: TaskConfig, mass: float, condition: Condition, torque: float
-    ) -> TaskConfig:
-        exo = self.built(mass, torque)
-        told = {"condition": condition, "model": task.model.changed(exo=exo)}
-        if condition == "zero_torque":
-            return task.changed(**told)
+    def _powered(self, task: TaskConfig, torque: float, learn: LearnConfig) -> Stage:
+        """A device with a torque limit learns to help the frozen human."""
+        exo = self.built(max(self.masses), torque)
         hip_only = exo.joints == ("hip",)
-        senses = ExoSenses(sensors=("thigh",) if hip_only else ("thigh", "joint"))
-        human = Path(WORN) / "policy" / "human"
-        return task.changed(**told, learner="exo", human_policy=human, senses=senses)
+        driven = task.changed(
+            condition="assisted",
+            model=task.model.changed(exo=exo),
+            learner="exo",
+            human_policy=Path(WORN) / "policy" / "human",
+            senses=ExoSenses(sensors=("thigh",) if hip_only else ("thigh", "joint")),
+        )
+        own = device_learning(learn, self.exo_steps)
+        return Stage(name=_stage(torque), task=device_task(driven), learn=own)
 
     def settle(self, cell: str, folder: Path, progress: Progress) -> list[Row]:
-        """Train a cell's stages and walk them."""
-        mass, seed = self.cells()[cell]
-        chain = self.chain(mass, seed)
-        place = trained(chain, folder, cell, progress)
-        stages: dict[str, Condition] = {s.name: s.task.condition for s in chain.stages}
-        loops = arm_loops(place, chain, stages, self.walks.evaluation(self.speed))
-        own = folder / TRAINED / cell / "walks"
-        claim(own, {"study": cell, "configuration": self.model_dump(mode="json")})
-        torques = {_stage(torque): torque for torque in self.torques}
+        """Train a seed's stages, or walk a mass with every torque limit."""
+        name, _, number = cell.rpartition("_")
+        seed = int(number)
+        chain = self.chain(seed)
+        if name == TRAIN:
+            trained(chain, folder, f"seed_{seed}", progress)
+            return []
+        place = whole(chain, folder, f"seed_{seed}")
+        mass = next((m for m in self.masses if self._cell(m, seed) == cell), None)
+        found = walked(self._loops(mass, chain, place), folder)
+        limits = {_stage(torque): torque for torque in self.torques}
         return [
             row_of(
                 {
                     "mass_kg": mass,
-                    "max_torque_nm": None if mass is None else torques.get(loop.stage, 0.0),
+                    "max_torque_nm": None if mass is None else limits.get(loop.stage, 0.0),
                     "seed": seed,
                     "arm": loop.condition,
                 },
                 metrics,
                 METRICS,
             )
-            for loop, metrics in walked(loops, own).items()
+            for loop, metrics in found.items()
         ]
+
+    def _loops(self, mass: float | None, chain: Chain, place: Path) -> list[Loop]:
+        """Walks of a mass, or of the same human without device."""
+        walks = self.walks.evaluation(self.speed)
+        if mass is None:
+            return [Loop(NO_EXO, NO_EXO, place, WORN, chain.seed, walks, wears="none")]
+        loops = []
+        for torque in self.torques:
+            stage, condition = (_stage(torque), ASSISTED) if torque else (WORN, ZERO_TORQUE)
+            arm = f"{mass:g}_kg_{torque:g}_nm"
+            wears = self.built(mass, torque)
+            loops.append(Loop(arm, condition, place, stage, chain.seed, walks, wears=wears))
+        return loops
 
     def grid(
         self, rows: Sequence[Row], metric: str = COST

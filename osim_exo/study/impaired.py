@@ -9,8 +9,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from osim_exo.errors import InputError
-from osim_exo.learn.chain import Chain, Stage
+from osim_exo.learn.chain import EXO, WORN, Chain, Stage, renamed
 from osim_exo.learn.config import LearnConfig
+from osim_exo.learn.recipes import real
 from osim_exo.learn.tasks.config import Commands, ExoSenses, TaskConfig
 from osim_exo.models import AnkleExo, HipExo, JointExo, ModelConfig
 from osim_exo.names import CONDITIONS, Condition
@@ -63,13 +64,17 @@ METRICS = (*(name for name, _ in ENERGETICS + SYMMETRY), *FURTHER)
 
 COST = "metabolic_rate_bhargava2004"
 
+BARE = "no_exo"
+"""Arm without a device, which all devices of a cell share."""
+
 
 class ImpairedSweep(Sweep):
     """Every level with every device and training seed, by the staged protocol.
 
     A walker that has learned with a healthy body adapts to the impaired one, without a prescribed
     gait, with effort that goes back where it falls; from then on the stages, their budgets and a
-    constant weight of effort are those of `osim_exo.learn.staged`.
+    constant weight of effort are those of `osim_exo.learn.staged`. The devices of a level and seed
+    help the same person, and are compared with the same person without one.
     """
 
     kind: Literal["impaired_gait"] = "impaired_gait"
@@ -83,14 +88,14 @@ class ImpairedSweep(Sweep):
         default=(0.75, 0.5, 0.25), min_length=1, description="of strength, or of fibre length"
     )
     devices: dict[str, JointExo] = Field(
-        default_factory=lambda: {"hip": HipExo(), "ankle": AnkleExo()}, min_length=1
+        default_factory=lambda: {"hip": real(HipExo()), "ankle": real(AnkleExo())}, min_length=1
     )
     seeds: int = Field(default=3, ge=1, le=100, description="training seeds")
     speed: float = Field(default=1.25, ge=0.1, le=2.2, description="m/s")
     adapt_steps: int = Field(default=2_500_000, ge=1, description="to every level")
     worn_steps: int = Field(default=1_000_000, ge=1, description="to the worn device")
-    exo_steps: int = Field(default=600_000, ge=1, description="device against frozen human")
-    both_steps: int = Field(default=1_200_000, ge=1, description="human and device together")
+    exo_steps: int = Field(default=2_000_000, ge=1, description="device against frozen human")
+    both_steps: int = Field(default=1_500_000, ge=1, description="human and device together")
     n_env: int = Field(default=512, ge=128, le=100_000, description="environments at a time")
     walks: Walks = Walks()
 
@@ -133,8 +138,8 @@ class ImpairedSweep(Sweep):
         factors = {f"{muscle}_{side}": level for muscle in self.muscles for side in sides}
         return ModelConfig.model_validate({self.impairment: factors})
 
-    def chain(self, device: str, level: float, seed: int) -> Chain:
-        """The stages of a cell.
+    def chain(self, level: float, seed: int) -> Chain:
+        """The stages of a cell: of the impaired human, and with every device.
 
         Raises
         ------
@@ -150,17 +155,21 @@ class ImpairedSweep(Sweep):
                 f"The walker '{self.walker}' learned in the condition {healthy.condition}; an "
                 "impaired walker starts from one without device (no_exo)."
             )
-        exo = self.devices[device]
-        hip_only = exo.joints == ("hip",)
-        protocol = StagedConfig(
-            human=self._adapting(healthy, level),
-            device=exo,
-            senses=ExoSenses(sensors=("thigh",) if hip_only else ("thigh", "joint")),
-            worn_steps=self.worn_steps,
-            exo_steps=self.exo_steps,
-            both_steps=self.both_steps,
-        )
-        return Chain(stages=stages(protocol), seed=seed)
+        human = self._adapting(healthy, level)
+        found: list[Stage] = list(human)
+        for device, exo in self.devices.items():
+            hip_only = exo.joints == ("hip",)
+            protocol = StagedConfig(
+                human=human,
+                device=exo,
+                senses=ExoSenses(sensors=("thigh",) if hip_only else ("thigh", "joint")),
+                worn_steps=self.worn_steps,
+                exo_steps=self.exo_steps,
+                both_steps=self.both_steps,
+            )
+            *worn, bare = stages(protocol)[len(human) :]
+            found += [renamed(stage, _names(device)) for stage in worn]
+        return Chain(stages=(*found, bare), seed=seed)
 
     def _adapting(self, healthy: TaskConfig, level: float) -> tuple[Stage, ...]:
         """Stages from the healthy walker to a level, by way of the study's milder ones.
@@ -187,11 +196,10 @@ class ImpairedSweep(Sweep):
         model = healthy.model.changed(weakness=own.weakness, contracture=own.contracture)
         return healthy.changed(model=model, commands=Commands(speed=(self.speed, self.speed)))
 
-    def cells(self) -> dict[str, tuple[str, float, int]]:
-        """Device, level and seed by the cell's name."""
+    def cells(self) -> dict[str, tuple[float, int]]:
+        """Level and seed by the cell's name."""
         return {
-            f"{device}_{100 * level:g}_seed_{seed}": (device, level, seed)
-            for device in self.devices
+            f"{100 * level:g}_percent_seed_{seed}": (level, seed)
             for level in self.levels
             for seed in range(self.seed, self.seed + self.seeds)
         }
@@ -200,25 +208,29 @@ class ImpairedSweep(Sweep):
         """All cells at once."""
         return (tuple(self.cells()),)
 
-    def _loops(self, cell: str, folder: Path) -> list[Loop]:
-        device, level, seed = self.cells()[cell]
-        place = folder / TRAINED / cell
-        conditions: dict[str, Condition] = {condition: condition for condition in CONDITIONS}
-        chain = self.chain(device, level, seed)
-        return arm_loops(place, chain, conditions, self.walks.evaluation(self.speed))
+    def _loops(self, device: str, cell: str, folder: Path) -> list[Loop]:
+        """The three arms of a device."""
+        names = _names(device)
+        stages: dict[str, Condition] = {names.get(arm, arm): arm for arm in CONDITIONS}
+        chain = self.chain(*self.cells()[cell])
+        walks = self.walks.evaluation(self.speed)
+        return arm_loops(folder / TRAINED / cell, chain, stages, walks)
 
     def settle(self, cell: str, folder: Path, progress: Progress) -> list[Row]:
-        """Train a cell's stages and walk its three arms."""
-        device, level, seed = self.cells()[cell]
-        trained(self.chain(device, level, seed), folder, cell, progress)
-        group = self._group(folder, device, level)
-        claim(group, self._record(device, level))
-        found = walk_all(self._loops(cell, folder), group)
-        facts = {"device": device, "level_percent": 100 * level, "seed": seed}
-        return [
-            row_of({**facts, "arm": loop.condition}, metrics, METRICS)
-            for loop, metrics in found.items()
-        ]
+        """Train a cell's stages and walk the arms of every device."""
+        level, seed = self.cells()[cell]
+        trained(self.chain(level, seed), folder, cell, progress)
+        rows: list[Row] = []
+        for device in self.devices:
+            group = self._group(folder, device, level)
+            claim(group, self._record(device, level))
+            found = walk_all(self._loops(device, cell, folder), group)
+            facts = {"device": device, "level_percent": 100 * level, "seed": seed}
+            rows += [
+                row_of({**facts, "arm": loop.condition}, metrics, METRICS)
+                for loop, metrics in found.items()
+            ]
+        return rows
 
     def _group(self, folder: Path, device: str, level: float) -> Path:
         return folder / f"{device}_{100 * level:g}_percent"
@@ -241,9 +253,9 @@ class ImpairedSweep(Sweep):
             for level in self.levels:
                 loops = [
                     loop
-                    for cell, (d, x, seed) in self.cells().items()
-                    if (d, x) == (device, level) and (d, 100 * x, seed) in done
-                    for loop in self._loops(cell, folder)
+                    for cell, (x, seed) in self.cells().items()
+                    if x == level and (device, 100 * x, seed) in done
+                    for loop in self._loops(device, cell, folder)
                 ]
                 if loops and self.walks.physics == "opensim":
                     group = self._group(folder, device, level)
@@ -286,6 +298,11 @@ class ImpairedSweep(Sweep):
             ]
             table.append((device, f"{level:g} %", arm, fell, *numbers))
         return heads, table
+
+
+def _names(device: str) -> dict[str, str]:
+    """What the protocol's stages with a device are called in a chain of several devices."""
+    return {name: f"{name}_{device}" for name in (WORN, EXO, *CONDITIONS) if name != BARE}
 
 
 def start_place(walker: str) -> Path:

@@ -17,7 +17,7 @@ class WalkSettings(Config):
     """How long and how often trained walkers walk, and with which readings."""
 
     walks: int = Field(default=2, ge=1, le=64, description="per arm, seed, speed and slope")
-    duration: float = Field(default=18.0, gt=0.0, le=600.0, description="of a walk, s")
+    duration: float = Field(default=20.0, gt=0.0, le=600.0, description="of a walk, s")
     settle: float = Field(default=3.0, ge=0.0, description="at the start, left out, s")
     accuracy: float = Field(default=1e-3, gt=0.0, le=0.1, description="of OpenSim's integrator")
     sensor_noise: Literal["none", "trained", "usual"] = Field(

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -31,7 +31,9 @@ from osim_exo.files import read_json, write_json
 from osim_exo.io import read_trial, write_trial
 from osim_exo.learn.chain import read_chain
 from osim_exo.learn.evaluate import Evaluation, Walked, evaluate
+from osim_exo.learn.tasks.config import Randomisation
 from osim_exo.learn.walkers import load_stage
+from osim_exo.models import JointExo
 from osim_exo.names import Condition
 from osim_exo.provenance import config_hash
 from osim_exo.study.conditions import PART
@@ -94,6 +96,7 @@ class Loop:
     settings : Evaluation
     drive : controller in place of the exo's policy; None: the policy, if the task has one
     label : name of what commands the torque, where the usual one does not tell arms apart
+    wears : device in place of the stage's own, on the same human; "none" takes it off
     """
 
     arm: str
@@ -104,6 +107,7 @@ class Loop:
     settings: Evaluation
     drive: Drive | None = None
     label: str = ""
+    wears: JointExo | Literal["none"] | None = None
 
     @property
     def controller(self) -> str:
@@ -142,6 +146,8 @@ class Loop:
             "task": chain.stages[chain.names.index(self.stage)].task.model_dump(mode="json"),
             "policies": [path.read_text(encoding="utf-8") for path in sums if path.is_file()],
         }
+        if self.wears is not None:
+            request["wears"] = self.wears if self.wears == "none" else self.wears.model_dump()
         return config_hash(request)
 
 
@@ -194,9 +200,15 @@ def settle(loop: Loop, folder: Path) -> Outcome:
 
 def _walk(loop: Loop) -> Walked:
     walker = load_stage(loop.chain, loop.stage)
-    if loop.condition != walker.task.condition and loop.drive is None:
+    task = walker.task
+    if loop.wears == "none":
+        bare = task.model.changed(exo=None)
+        task = task.changed(condition="no_exo", model=bare, randomisation=Randomisation())
+    elif loop.wears is not None:
+        task = task.changed(model=task.model.changed(exo=loop.wears))
+    if loop.condition != task.condition and loop.drive is None:
         raise DataError(
-            f"Stage {loop.stage} in '{loop.chain}' walks in the condition {walker.task.condition}, "
+            f"Stage {loop.stage} in '{loop.chain}' walks in the condition {task.condition}, "
             f"not in {loop.condition}."
         )
     policies = dict(walker.policies)
@@ -204,7 +216,7 @@ def _walk(loop: Loop) -> Walked:
         policies.pop("exo", None)
     driven = None if loop.drive is None else loop.drive.controller()
     return evaluate(
-        walker.task,
+        task,
         None,
         loop.settings,
         policies,

@@ -24,13 +24,15 @@ TOLD = (
     "positive_joint_power",
     "metabolic_rate_bhargava2004",
     "metabolic_rate_umberger2010",
+    "cost_of_transport",
     "exo_positive_power",
     "exo_rms_torque",
     "walking_speed",
 )
 """Metrics that stand in a sweep's rows; comparison.json has all."""
 
-HEADLINE = "metabolic_rate_bhargava2004"
+HEADLINE = "cost_of_transport"
+"""Of what changes are told: controllers on the same human change its speed a little, too."""
 
 
 class TrainedSweep(Sweep):
@@ -120,7 +122,7 @@ class TrainedSweep(Sweep):
         """One line per arm: means over seeds, falls, and changes against zero torque."""
         walked = [row for row in rows if "walks" in row]
         before = {row["seed"]: row for row in walked if row["condition"] == "zero_torque"}
-        heads = ("arm", "seeds", "fell", "strides", *(name for name in TOLD), "metabolic change")
+        heads = ("arm", "seeds", "fell", "strides", *(name for name in TOLD), "change of cost")
         table: list[tuple[str, ...]] = []
         for arm in dict.fromkeys(row["arm"] for row in walked):
             mine = [row for row in walked if row["arm"] == arm]

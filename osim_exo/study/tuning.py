@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from osim_exo.analysis.metabolics import BASAL_COEFFICIENT
 from osim_exo.config import Config
 from osim_exo.control import Controller, FeedbackSettings, Lobe, Signals, SplineProfile
 from osim_exo.errors import InputError
@@ -19,6 +20,7 @@ from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.learn.tasks.ends import Falls
 from osim_exo.learn.tasks.senses import Reading
 from osim_exo.learn.tasks.starts import StartSource
+from osim_exo.learn.tasks.strides import FORWARD
 from osim_exo.learn.tasks.walker import Walker
 from osim_exo.learn.walkers import TrainedWalker
 from osim_exo.physics.compiled import CompiledPhysics
@@ -29,7 +31,10 @@ from osim_exo.units import GRAVITY
 Array = npt.NDArray[np.float64]
 
 FALL_COST = 1e3
-"""W/kg; what a candidate costs whose walker fell. No walk costs as much."""
+"""J/kg/m; what a candidate costs whose walker fell. No walk costs as much."""
+
+LEAST_SPEED = 0.05
+"""m/s; who is slower has covered no distance to speak of."""
 
 
 class Tuning(Config):
@@ -57,8 +62,8 @@ class Tried:
     Attributes
     ----------
     drive : Drive
-    cost : W/kg; metabolic rate of the muscles (Bhargava 2004, without basal rate); `FALL_COST`
-        where a walker fell
+    cost : J/kg/m; gross cost of transport (muscles by Bhargava 2004, and the basal rate), so that
+        who slows a walker down, or drives it on, gains nothing by that; `FALL_COST` where one fell
     """
 
     drive: Drive
@@ -104,7 +109,7 @@ class SideBySide:
 def costs(
     walker: TrainedWalker, drives: Sequence[Drive], speed: float, slope_deg: float, tuning: Tuning
 ) -> Array:
-    """What each controller makes a frozen human spend, (n_drive,) array, W/kg; see `Tried`.
+    """What each controller makes a frozen human spend, (n_drive,) array, J/kg/m; see `Tried`.
 
     Parameters
     ----------
@@ -135,7 +140,7 @@ def _spent(
     together: SideBySide,
     tuning: Tuning,
 ) -> Array:
-    """Rate of every environment, W/kg."""
+    """Cost of transport of every environment, J/kg/m."""
     human = {"human": walker.policies["human"]}
     others = [a for a in model_spec(task.model).actuators if not a.name.startswith("exo_")]
     force = others[0].optimal_force if others else 1.0
@@ -152,7 +157,8 @@ def _spent(
     loop.begin(rows, reading, begun.forward, begun.phase)
     falls, fell = Falls(task, physics), np.zeros(rows.size, dtype=bool)
     hold = round(task.control_dt / physics.control_dt)
-    total, counted = np.zeros(rows.size), 0
+    total, distance, counted = np.zeros(rows.size), np.zeros(rows.size), 0
+    along = physics.names.coordinates.index(FORWARD)
     action = np.zeros((rows.size, 0), dtype=np.float32)
     for number in range(round(tuning.duration / task.control_dt)):
         loop.observe(reading)
@@ -165,9 +171,13 @@ def _spent(
         fell |= falls(reading)
         if number * task.control_dt >= tuning.settle:
             total += np.nan_to_num(physics.quantities("bhargava2004")["bhargava2004"].sum(axis=1))
+            distance += np.nan_to_num(reading.speeds[:, along])
             counted += 1
-    rate = total / max(counted, 1) / (physics.body_weight / GRAVITY)
-    return np.where(fell, FALL_COST, rate)
+    rate = total / max(counted, 1) / (physics.body_weight / GRAVITY) + BASAL_COEFFICIENT
+    speeds = distance / max(counted, 1)
+    return np.where(
+        fell | (speeds < LEAST_SPEED), FALL_COST, rate / np.maximum(speeds, LEAST_SPEED)
+    )
 
 
 def sweep_feedback(

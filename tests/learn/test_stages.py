@@ -17,16 +17,17 @@ from osim_exo.errors import DataError, InputError  # noqa: E402
 from osim_exo.learn import train as module  # noqa: E402
 from osim_exo.learn.chain import Chain, Stage, read_chain, read_chains, with_seeds  # noqa: E402
 from osim_exo.learn.config import LearnConfig, NetworkConfig, PpoConfig, StopConfig  # noqa: E402
-from osim_exo.learn.recipes import human_stages  # noqa: E402
+from osim_exo.learn.recipes import DEVICE_WEIGHTS, human_stages  # noqa: E402
 from osim_exo.learn.staged import (  # noqa: E402
     StagedConfig,
     run_seeds,
     stages,
 )
 from osim_exo.learn.stages import run_chain, steps_done  # noqa: E402
-from osim_exo.learn.tasks.config import Commands, TaskConfig  # noqa: E402
+from osim_exo.learn.tasks.config import Commands, TaskConfig, WalkReward  # noqa: E402
 from osim_exo.learn.walkers import load_stage, pack, trained_chains  # noqa: E402
 from osim_exo.models import HipExo, ModelConfig  # noqa: E402
+from osim_exo.names import CONDITIONS  # noqa: E402
 
 PER_ITERATION = 16 * 8
 """Steps of one iteration of the small runs below."""
@@ -64,16 +65,16 @@ def arrays(run):
 
 
 def test_the_arms_of_the_protocol_have_equal_budgets():
-    """Worn 3, exo 5 and both 2 iterations, asked for in steps that are no whole iterations."""
+    """Worn 3, exo 3 twice as long ones and both 2 iterations, asked for in steps in between."""
     config = small(worn=3 * PER_ITERATION - 5, exo=4 * PER_ITERATION + 1, both=2 * PER_ITERATION)
     chain = Chain(stages=stages(config))
-    assert {arm: chain.budget(arm) // PER_ITERATION for arm in chain.names} == {
+    assert {arm: chain.budget(arm) / PER_ITERATION for arm in chain.names} == {
         "walk": 1,
         "worn": 4,
-        "exo": 9,
-        "assisted": 11,
-        "zero_torque": 11,
-        "no_exo": 11,
+        "exo": 10,
+        "assisted": 12,
+        "zero_torque": 12,
+        "no_exo": 12,
     }
     assert chain.ancestors("no_exo") == ("walk", "no_exo")
     assert chain.ancestors("assisted") == ("walk", "worn", "exo", "assisted")
@@ -83,7 +84,7 @@ def test_the_stages_are_those_of_the_protocol():
     made = {stage.name: stage for stage in stages(small())}
     assert made["exo"].task.learner == "exo"
     assert made["exo"].task.human_policy == Path("worn/policy/human")
-    assert made["exo"].learn.start_from == (Path("worn"),)
+    assert made["exo"].learn.start_from == ()
     assert made["assisted"].task.learner == "both"
     assert made["assisted"].learn.start_from == (Path("exo"), Path("worn"))
     assert made["zero_torque"].learn.start_from == (Path("worn"),)
@@ -93,6 +94,16 @@ def test_the_stages_are_those_of_the_protocol():
     assert 5.0 <= limits.bandwidth_hz <= 10.0
     assert made["exo"].task.randomisation.sensor_rate_noise > 0.0
     assert made["zero_torque"].task.model == made["assisted"].task.model
+
+
+def test_the_device_learns_for_metabolic_rate_and_the_compared_arms_by_one_reward():
+    made = {stage.name: stage for stage in stages(small())}
+    device = made["exo"].task.walk
+    assert device.metabolic < 0.0 and device.speed > WalkReward().speed
+    assert device == WalkReward(effort=-15.0, final_effort=None, **DEVICE_WEIGHTS)
+    arms = [made[name].task.walk for name in CONDITIONS]
+    assert arms[0] == arms[1] == arms[2] == made["worn"].task.walk
+    assert arms[0].metabolic == 0.0
 
 
 def test_effort_does_not_begin_anew_in_later_stages():
