@@ -1,8 +1,9 @@
-"""Recipes that taught this project's walkers and devices; docs/learning.md tells what each part gave.
+"""Recipes that taught this project's walkers and devices.
 
-No stage of a walker has a reference in its reward. Episodes begin within strides of the solved gaits, which
-track human joint angles weakly, or standing; after that nothing holds a walker near them. One cost
-is a prior of posture, `SWING_ANKLE`; all weights were chosen by looking at human bands too.
+No stage of a walker has a reference in its reward. Episodes begin within strides of the solved
+gaits, which track human joint angles weakly, or standing; after that nothing holds a walker near
+them. One cost is a prior of posture, `SWING_ANKLE`; all weights were chosen by looking at human
+bands too. docs/learning.md and docs/learned_arms.md tell what each part gave.
 """
 
 from __future__ import annotations
