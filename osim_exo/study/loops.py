@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -140,7 +140,7 @@ class Loop:
         sums = sorted(run.glob("policy/*/SHA256SUMS"))
         for other in (task.human_policy, task.exo_policy):
             sums += [other / "SHA256SUMS"] if other is not None else []
-        request = {
+        request: dict[str, Any] = {
             "settings": self.settings.model_dump(mode="json"),
             "drive": self.drive.model_dump(mode="json") if self.drive else None,
             "task": chain.stages[chain.names.index(self.stage)].task.model_dump(mode="json"),
