@@ -73,9 +73,8 @@ which are about walking, not about its start."""
 DEVICE_WEIGHTS = {"speed": 6.0, "alive": 4.0, "fall": -10.0, "metabolic": -1.0}
 """A device earns its wearer's metabolic rate and speed; all else of the wearer's reward is small.
 
-Squared activation alone hardly falls where a device helps a frozen human. With the weight of the
-speed left at 1 the device saved metabolic power by slowing its wearer down, by up to a fifth, or by
-pushing it beyond the commanded speed; and life must earn more than metabolic power costs uphill.
+With the wearer's own weights a device saved metabolic power by slowing its wearer down; and life must
+earn more than metabolic power costs uphill, or falls pay. docs/learned_arms.md has the numbers.
 """
 
 DEVICE_START_STD = 0.4
@@ -120,8 +119,8 @@ def device_task(task: TaskConfig) -> TaskConfig:
 def device_learning(learn: LearnConfig, steps: int) -> LearnConfig:
     """How a device learns that helps a frozen human: from nothing, at the usual rates.
 
-    Help tells late: with twice as much experience per iteration, and twice the passes over it, the
-    same steps gave more.
+    Its torque changes the reward by little, which pushes and commands shake: twice as much
+    experience per iteration, and twice the passes over it.
 
     Parameters
     ----------
