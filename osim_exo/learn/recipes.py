@@ -73,8 +73,8 @@ which are about walking, not about its start."""
 DEVICE_WEIGHTS = {"speed": 6.0, "alive": 4.0, "fall": -10.0, "metabolic": -1.0}
 """A device earns its wearer's metabolic rate and speed; all else of the wearer's reward is small.
 
-With the wearer's own weights a device saved metabolic power by slowing its wearer down; and life must
-earn more than metabolic power costs uphill, or falls pay. docs/learned_arms.md has the numbers.
+With the wearer's own weights a device saved metabolic power by slowing its wearer down; and life
+must earn more than metabolic power costs uphill, or falls pay. docs/learned_arms.md has numbers.
 """
 
 DEVICE_START_STD = 0.4
