@@ -161,8 +161,6 @@ def trained_chains(name_or_folder: str | Path) -> dict[Path, Chain]:
 def pack(trained: str | Path, into: str | Path, stages: Sequence[str] = PACKED) -> Path:
     """Copy what evaluation needs of trained chains: settings, policies, summaries.
 
-    The worn human keeps its critic too, from which a device's policy can be learned anew.
-
     Parameters
     ----------
     trained : folder of ``osim-exo train --staged``
@@ -196,19 +194,8 @@ def pack(trained: str | Path, into: str | Path, stages: Sequence[str] = PACKED) 
             described = {"config": settings, "config_hash": config_hash(settings)}
             facts = dict(read_json(run / "provenance.json"))
             write_json(own / "provenance.json", facts | described)
-            if stage == WORN:
-                _copy_networks(run, own)
         shutil.copy2(folder / CHAIN, place / CHAIN)
     return target
-
-
-def _copy_networks(run: Path, into: Path) -> None:
-    """A checkpoint's networks, without optimiser and environments."""
-    from osim_exo.learn import checkpoint
-
-    facts, arrays = checkpoint.load(run / checkpoint.FILE)
-    networks = {n: a for n, a in arrays.items() if n.split("/")[0] in ("actor", "critic")}
-    checkpoint.save(into / checkpoint.FILE, facts, networks)
 
 
 def find_walker(name_or_folder: str | Path) -> TrainedWalker:
