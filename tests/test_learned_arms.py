@@ -2,20 +2,22 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from osim_exo.analysis.cohort import Unit
 from osim_exo.analysis.compare import compare_cohort
-from osim_exo.analysis.metrics import Metric
+from osim_exo.analysis.metrics import Metric, compute_metrics
 from osim_exo.analysis.transfer import transfer_rows, write_transfer
 from osim_exo.control import FeedbackSettings, Signals, SplineProfile
 from osim_exo.errors import DataError, InputError
-from osim_exo.learn.chain import Chain, Stage
+from osim_exo.learn.chain import Chain, Stage, seed_folder
 from osim_exo.learn.config import LearnConfig
-from osim_exo.learn.evaluate import Evaluation
+from osim_exo.learn.evaluate import Evaluation, evaluate
 from osim_exo.learn.tasks.config import Commands, TaskConfig
+from osim_exo.learn.walkers import CHAINS, library, load_stage
 from osim_exo.models import HipExo
 from osim_exo.strap import Strap
 from osim_exo.study import StudyConfig
@@ -23,7 +25,7 @@ from osim_exo.study.device_realism import LEVELS, real_up_to
 from osim_exo.study.learned import chosen_arms, cohort_of, learned_loops, loops_of, merged
 from osim_exo.study.learned_arm import LearnedArm
 from osim_exo.study.loops import Drive, Loop, Measured, excerpt, read_unit, strides_in
-from osim_exo.study.tuning import HIGH, LOW, SideBySide, spline_of
+from osim_exo.study.tuning import HIGH, LOW, SideBySide, Tuning, costs, spline_of
 from tests.synthetic import walking_trial
 
 
@@ -173,6 +175,18 @@ def test_arms_are_told_apart_by_what_drives_the_device():
         Drive(feedback=FeedbackSettings(), spline=SplineProfile())
 
 
+def test_arms_stand_in_the_order_in_which_they_were_asked():
+    """Levels of realism, for instance, which their names do not sort."""
+    asked = ("ideal", "bandwidth", "delay", "another")
+    settings = Evaluation(runs=1)
+    walked = {
+        Loop(name, "assisted", Path("."), "exo", seed, settings, label=name): measured(seed)
+        for name in asked
+        for seed in (0, 1)
+    }
+    assert tuple(cell.controller for cell in cohort_of(walked).cells) == asked
+
+
 def test_an_excerpt_holds_whole_strides_of_the_walk():
     trial = walking_trial(n_strides=5)
     count = strides_in(trial)
@@ -289,6 +303,23 @@ def test_controllers_side_by_side_give_what_each_gives_alone():
     assert np.abs(together(signals)).max() > 0
     with pytest.raises(InputError, match="4 environments"):
         together.reset(3)
+
+
+def test_what_a_controller_costs_is_the_walks_cost_of_transport():
+    """The tuning's sum over control steps against the metric of recorded strides."""
+    walker = load_stage(seed_folder(library() / CHAINS / "hip", 4), "worn")
+    tuning = Tuning(starts=1, duration=8.0)
+    weak, strong = Drive(), Drive(feedback=FeedbackSettings(gain=8.0, delay_s=0.0))
+    found = costs(walker, [weak, strong], 1.25, 0.0, tuning)
+    settings = Evaluation(physics="compiled", runs=1, duration=8.0, substep=walker.task.substep)
+    for drive, cost in zip((weak, strong), found):
+        walked = evaluate(
+            walker.task, None, settings, walker.policies, controller=drive.controller()
+        )
+        metric = compute_metrics(walked.trials[0]).metrics["cost_of_transport"]
+        assert metric.unit == "J/kg/m"
+        assert cost == pytest.approx(metric.value, rel=0.015)
+    assert found[1] < found[0]
 
 
 def test_a_splines_parameters_stay_within_their_bounds():
