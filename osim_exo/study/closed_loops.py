@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
 from osim_exo.errors import DataError, SimulationError
 from osim_exo.files import claim_output
 from osim_exo.learn.chain import Chain
@@ -28,7 +26,6 @@ class Walks(WalkSettings):
     """How what was learned is walked."""
 
     physics: Literal["opensim", "compiled"] = "opensim"
-    duration: float = Field(default=16.0, gt=0.0, le=600.0, description="of a walk, s")
 
     def evaluation(self, speed: float, slope_deg: float = 0.0) -> Evaluation:
         """The walks at a speed (m/s) and slope (degrees)."""
