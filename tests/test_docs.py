@@ -1,6 +1,8 @@
 """The pages in docs say what the code does: fields, gates, metrics, flags and commands."""
 
+import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from osim_exo.files import read_json
 from tests.synthetic import walking_trial
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BASELINE = (ROOT / "docs" / "baseline.md").read_text(encoding="utf-8")
 COMPARISON = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
 
@@ -64,3 +67,15 @@ def test_commands_and_options_of_a_page_exist(page, capsys):
         helps += capsys.readouterr().out
     for option in set(re.findall(r"(--[a-z][a-z-]+)", page)):
         assert option in helps
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_what_a_pages_code_imports_exists(page):
+    missing = []
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found = import_module(node.module)
+                names = (alias.name for alias in node.names)
+                missing += [f"{node.module}.{name}" for name in names if not hasattr(found, name)]
+    assert missing == []

@@ -1,6 +1,7 @@
 """Learned arms of studies: rows by hand, falls that stay, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +14,15 @@ from osim_exo.analysis.metrics import Metric, compute_metrics
 from osim_exo.analysis.transfer import transfer_rows, write_transfer
 from osim_exo.control import FeedbackSettings, Signals, SplineProfile
 from osim_exo.errors import DataError, InputError
-from osim_exo.learn.chain import Chain, Stage, seed_folder
+from osim_exo.learn.chain import Chain, Stage, seed_folder, steps_of
 from osim_exo.learn.config import LearnConfig
 from osim_exo.learn.evaluate import Evaluation, evaluate
 from osim_exo.learn.tasks.config import Commands, TaskConfig
 from osim_exo.learn.walkers import CHAINS, library, load_stage
 from osim_exo.models import HipExo
 from osim_exo.strap import Strap
-from osim_exo.study import StudyConfig
-from osim_exo.study.device_realism import LEVELS, real_up_to
+from osim_exo.study import StudyConfig, run_sweep
+from osim_exo.study.device_realism import LEVELS, DeviceRealismSweep, real_up_to
 from osim_exo.study.learned import chosen_arms, cohort_of, learned_loops, loops_of, merged
 from osim_exo.study.learned_arm import LearnedArm
 from osim_exo.study.loops import Drive, Loop, Measured, excerpt, read_unit, strides_in
@@ -339,6 +340,8 @@ def test_each_level_of_realism_adds_to_the_one_before():
     made = {level: real_up_to(task, level) for level in LEVELS}
     limits = {level: one.model.exo.limits for level, one in made.items()}
     own = task.model.exo.limits
+    assert made["privileged"].senses == task.senses.changed(privileged=True)
+    assert made["privileged"].changed(senses=task.senses) == made["ideal"]
     assert limits["ideal"].delay_s == 0.0
     assert limits["ideal"].max_torque == own.max_torque
     assert limits["limits"].rate_limit == own.rate_limit
@@ -358,6 +361,58 @@ def test_each_level_of_realism_adds_to_the_one_before():
         real_up_to(task, "perfect")
     with pytest.raises(InputError, match="no device"):
         real_up_to(TaskConfig(), "ideal")
+
+
+def test_an_adapting_wearer_has_the_training_of_those_it_is_compared_with():
+    sweep = DeviceRealismSweep(name="r", wearer="adapting", arm=LearnedArm(seeds=1))
+    ((place, chain),) = sweep.chains().items()
+    device, both = sweep.chain("delay", chain.seed).stages
+    assert steps_of(device) + steps_of(both) == sum(
+        steps_of(chain.stages[chain.names.index(name)]) for name in ("exo", "assisted")
+    )
+    assert both.learn.start_from == (Path("exo"), chain.place(place, "worn").resolve())
+    assert both.task.learner == "both"
+    assert both.task.model == device.task.model == real_up_to(device.task, "delay").model
+    assert device.task.human_policy == chain.task(place, "exo").human_policy
+    assert both.task.walk == chain.task(place, "assisted").walk
+    arms = ("no_exo", "zero_torque")
+    assert {cell.partition("-")[0] for cell in sweep.waves()[0]} == {*arms, *LEVELS}
+    assert [(x.condition, x.stage) for x in sweep.loops(Path("none"))] == list(zip(arms, arms))
+
+
+def test_a_frozen_wearer_is_compared_with_itself():
+    sweep = DeviceRealismSweep(name="r", arm=LearnedArm(seeds=1))
+    (device,) = sweep.chain("ideal", 0).stages
+    assert device.task.learner == "exo"
+    (unpowered,) = sweep.loops(Path("none"))
+    assert (unpowered.condition, unpowered.stage) == ("zero_torque", "worn")
+
+
+def test_a_wearer_without_its_critic_cannot_adapt(tmp_path):
+    shutil.copytree(library() / CHAINS / "hip" / "seed_0", tmp_path / "seed_0")
+    sweep = DeviceRealismSweep(name="r", wearer="adapting").of(str(tmp_path))
+    assert len(sweep.chain("ideal", 0).stages) == 2
+    (checkpoint,) = tmp_path.glob("seed_0/*_worn/checkpoint.npz")
+    checkpoint.unlink()
+    with pytest.raises(DataError, match="without its critic"):
+        sweep.chain("ideal", 0)
+    assert len(sweep.changed(wearer="frozen").chain("ideal", 0).stages) == 1
+
+
+@pytest.mark.slow
+def test_device_and_wearer_learn_at_a_level_and_walk(tmp_path):
+    arm = LearnedArm(seeds=1, walks=1, duration=4.0, settle=1.0, transfer=False)
+    sweep = DeviceRealismSweep(
+        name="r", question="?", wearer="adapting", levels=("privileged",), steps=4096, arm=arm
+    )
+    result = run_sweep(sweep, tmp_path, jobs=1)
+    assert not result.failures
+    assert [row["arm"] for row in result.rows] == ["no_exo", "zero_torque", "privileged"]
+    assert [row["falls"] for row in result.rows] == [0, 0, 0]
+    assert result.rows[2]["exo_rms_torque"] > result.rows[1]["exo_rms_torque"]
+    assert set(result.findings["cost_of_transport_change_percent"]) == {"privileged"}
+    learned = tmp_path / "trained" / "privileged" / "seed_0" / "02_assisted" / "policy"
+    assert {place.name for place in learned.iterdir()} == {"human", "exo"}
 
 
 def test_references_are_drawn_where_they_were_found():

@@ -161,6 +161,8 @@ def trained_chains(name_or_folder: str | Path) -> dict[Path, Chain]:
 def pack(trained: str | Path, into: str | Path, stages: Sequence[str] = PACKED) -> Path:
     """Copy what evaluation needs of trained chains: settings, policies, summaries.
 
+    The worn human keeps its critic too, with which it can go on learning with another device.
+
     Parameters
     ----------
     trained : folder of ``osim-exo train --staged``
@@ -194,8 +196,19 @@ def pack(trained: str | Path, into: str | Path, stages: Sequence[str] = PACKED) 
             described = {"config": settings, "config_hash": config_hash(settings)}
             facts = dict(read_json(run / "provenance.json"))
             write_json(own / "provenance.json", facts | described)
+            if stage == WORN:
+                _copy_networks(run, own)
         shutil.copy2(folder / CHAIN, place / CHAIN)
     return target
+
+
+def _copy_networks(run: Path, into: Path) -> None:
+    """A checkpoint's networks, without optimiser and environments."""
+    from osim_exo.learn import checkpoint
+
+    facts, arrays = checkpoint.load(run / checkpoint.FILE)
+    networks = {n: a for n, a in arrays.items() if n.split("/")[0] in ("actor", "critic")}
+    checkpoint.save(into / checkpoint.FILE, {"signature": facts["signature"]}, networks)
 
 
 def find_walker(name_or_folder: str | Path) -> TrainedWalker:
