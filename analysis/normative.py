@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -57,6 +58,17 @@ QUANTITIES = {
 }
 """What there are bands for, with units; clinical signs, internal moments."""
 
+MUSCLES = {
+    "emg_rectus_femoris": ("rect_fem", "recfem"),
+    "emg_medial_hamstrings": ("hamstrings", "semimem", "semiten"),
+    "emg_lateral_hamstrings": ("hamstrings", "bifemlh", "bflh"),
+    "emg_medial_gastrocnemius": ("gastroc", "med_gas", "gasmed"),
+    "emg_anterior_tibialis": ("tib_ant", "tibant"),
+}
+"""Electromyograms that there are bands for, with the muscles of this and of other models that they
+are of, without side. Their scale is that of the source, so only their shape over the cycle can be
+compared with activation."""
+
 
 @dataclass(frozen=True)
 class BandComparison:
@@ -94,7 +106,7 @@ def band(quantity: str, speed: float, leg_length: float) -> tuple[Array, Array]:
 
     Parameters
     ----------
-    quantity : one of `QUANTITIES`
+    quantity : one of `QUANTITIES` or of `MUSCLES`
     speed : m/s
     leg_length : hip to floor, m (about `LEG_LENGTH_PER_HEIGHT` times body height)
 
@@ -102,7 +114,7 @@ def band(quantity: str, speed: float, leg_length: float) -> tuple[Array, Array]:
     -------
     mean, sd : (101,) arrays from 0 to 100 % of the gait cycle, in the quantity's unit
     """
-    check_option("quantity", quantity, QUANTITIES)
+    check_option("quantity", quantity, (*QUANTITIES, *MUSCLES))
     table = _table()[quantity]
     position = np.interp(
         dimensionless_speed(speed, leg_length), list(CLASS_SPEEDS.values()), np.arange(5.0)
@@ -148,12 +160,16 @@ def compare_to_band(curve: Array, quantity: str, speed: float, leg_length: float
 @lru_cache(maxsize=1)
 def _table() -> dict[str, Array]:
     """By quantity: (class, 2, 101) array of mean and standard deviation."""
-    path = Path(__file__).with_name("schwartz2008.csv")
+    return _read("schwartz2008.csv", QUANTITIES) | _read("schwartz2008_emg.csv", MUSCLES)
+
+
+def _read(name: str, quantities: Iterable[str]) -> dict[str, Array]:
+    path = Path(__file__).with_name(name)
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     percent = np.arange(101.0)
     table = {}
-    for quantity in QUANTITIES:
+    for quantity in quantities:
         curves = np.empty((len(CLASS_SPEEDS), 2, 101))
         for i, speed_class in enumerate(CLASS_SPEEDS):
             own = [row for row in rows if row["speed_class"] == speed_class]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from osim_exo.analysis.clinical import clinical_angles, clinical_cycles, clinical_forces
+from osim_exo.analysis.cycles import mean_cycle
 from osim_exo.analysis.events import GaitEvents, find_events
 from osim_exo.analysis.grf import grf_features
 from osim_exo.analysis.normative import (
     LEG_LENGTH_PER_HEIGHT,
+    MUSCLES,
     QUANTITIES,
     BandComparison,
+    band,
     compare_to_band,
 )
 from osim_exo.analysis.spatiotemporal import spatiotemporal
@@ -21,14 +26,29 @@ from osim_exo.trial import Array, Trial
 JOINTS = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
 """Joint angles that `realism` averages."""
 
-COMPARED = (*JOINTS, "grf_vertical", "grf_anterior")
-"""Quantities of the human bands that `realism` tells."""
+COMPARED = tuple(name for name in QUANTITIES if name != "pelvis_anterior_tilt")
+"""Quantities of the human bands that `realism` tells; all of a leg."""
 
 REAR = 1.0 / 3.0
 """Share of the foot, from the heel's sphere to the toe's, that counts as landing on the heel."""
 
 HUMP_DEPTH = 0.05
 """Body weights; smaller ripples of the vertical force are no humps."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a muscle is active over the gait cycle, beside people's electromyogram.
+
+    Attributes
+    ----------
+    correlation : Pearson's, of activation and mean envelope; NaN for a constant activation
+    lag_percent : of the gait cycle, -50 to 49, by which the activation is later than the envelope
+        where both are most alike; negative where it is earlier
+    """
+
+    correlation: float
+    lag_percent: float
 
 
 def leg_length(trial: Trial) -> float:
@@ -64,6 +84,52 @@ def compare_to_humans(trial: Trial, events: GaitEvents | None = None) -> dict[st
         Height or walking speed are not known, or there is no whole stride.
     """
     events = events or find_events(trial)
+    speed, length = _size(trial, events)
+    curves = clinical_cycles(trial, events)
+    wanted = [(q, n) for q in QUANTITIES for n in (q, *(f"{q}_{s}" for s in SIDES))]
+    return {n: compare_to_band(curves[n], q, speed, length) for q, n in wanted if n in curves}
+
+
+def muscle_timing(trial: Trial, events: GaitEvents | None = None) -> dict[str, Timing]:
+    """Activation over the gait cycle beside people's electromyograms at the same speed.
+
+    Only shapes are compared: nobody knows what activation an envelope of a certain height is. An
+    envelope lags its muscle's excitation by its own filter, as activation does.
+
+    Returns
+    -------
+    dict
+        By name in `osim_exo.analysis.normative.MUSCLES` and side; both sides' muscles of that name.
+
+    Raises
+    ------
+    DataError
+        As `compare_to_humans`.
+    """
+    events = events or find_events(trial)
+    speed, length = _size(trial, events)
+    cycles = mean_cycle(trial, trial.activations, "own", events)
+    found = {}
+    for name, muscles in MUSCLES.items():
+        people, _ = band(name, speed, length)
+        for s in SIDES:
+            own = [cycles[n] for m in muscles if (n := f"{m}_{s}") in cycles]
+            if own:
+                found[f"{name}_{s}"] = _timing(np.mean(own, axis=0), people)
+    return found
+
+
+def _timing(activation: Array, people: Array) -> Timing:
+    ours, theirs = (curve[:-1] - curve[:-1].mean() for curve in (activation, people))
+    size = float(np.linalg.norm(ours) * np.linalg.norm(theirs))
+    if np.allclose(ours, 0.0) or not np.isfinite(size):
+        return Timing(float("nan"), float("nan"))
+    alike = np.array([np.dot(np.roll(ours, -k), theirs) for k in range(-50, 50)]) / size
+    return Timing(float(alike[50]), float(np.argmax(alike) - 50))
+
+
+def _size(trial: Trial, events: GaitEvents) -> tuple[float, float]:
+    """Walking speed, m/s, and leg length, m, which choose the band."""
     length = leg_length(trial)
     speed = spatiotemporal(trial, events).speed
     if not (np.isfinite(speed) and speed > 0):
@@ -71,20 +137,20 @@ def compare_to_humans(trial: Trial, events: GaitEvents | None = None) -> dict[st
             f"Trial '{trial.info.name}' has walking speed {speed}; it must be positive to choose "
             "the human band. Set info.speed for a treadmill walk."
         )
-    curves = clinical_cycles(trial, events)
-    wanted = [(q, n) for q in QUANTITIES for n in (q, *(f"{q}_{s}" for s in SIDES))]
-    return {n: compare_to_band(curves[n], q, speed, length) for q, n in wanted if n in curves}
+    return speed, length
 
 
 def realism(trial: Trial) -> dict[str, float]:
-    """How human a walk is, in numbers; joint and ground curves as means of both sides.
+    """How human a walk is, in numbers; curves as means of both sides.
 
     Returns
     -------
     dict
         By quantity of `COMPARED`: ``<quantity>/within_1_sd`` and ``/within_2_sd`` (share of the
-        gait cycle), ``/rms`` (deg or BW) and ``/correlation``; ``angles/within_1_sd`` and
-        ``/within_2_sd``, the means of the three joints; ``first_peak_bw``, ``trough_bw``,
+        gait cycle), ``/rms`` (in its unit) and ``/correlation``; ``angles/within_1_sd`` and
+        ``/within_2_sd``, the means of the three joints; by muscle of
+        `osim_exo.analysis.normative.MUSCLES`: ``emg_<muscle>/correlation`` and ``/lag_percent``
+        (see `Timing`); ``first_peak_bw``, ``trough_bw``,
         ``second_peak_bw``, ``largest_force_bw`` (of any stance) and ``humps`` of the vertical
         force; ``heel_first_share`` of the heel strikes; ``least_knee_flexion_deg``, negative where
         a knee bends backwards; ``cadence`` (steps/min), ``stride_length_m``, ``stance_percent``
@@ -105,6 +171,11 @@ def realism(trial: Trial) -> dict[str, float]:
     for part in ("within_1_sd", "within_2_sd"):
         shares = [found[f"{joint}/{part}"] for joint in JOINTS if f"{joint}/{part}" in found]
         found[f"angles/{part}"] = float(np.mean(shares))
+    timing = muscle_timing(trial, events)
+    for muscle in MUSCLES:
+        both = [timing[name] for s in SIDES if (name := f"{muscle}_{s}") in timing]
+        for part in ("correlation", "lag_percent") if both else ():
+            found[f"{muscle}/{part}"] = float(np.mean([getattr(t, part) for t in both]))
     knees = [clinical_angles(trial)[f"knee_flexion_{s}"] for s in SIDES]
     found["least_knee_flexion_deg"] = float(np.min(knees))
     walk = spatiotemporal(trial, events)

@@ -1,6 +1,7 @@
 """``osim-exo evaluate``: closed loops of the shipped walker, compiled and in OpenSim."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -43,6 +44,33 @@ def test_pushes_and_endurance_are_told_on_demand(tmp_path, monkeypatch, capsys):
     ]
     assert found["endurance"][0]["share"] == {"+0": 1.0}
     assert "stay up for 10 s" in capsys.readouterr().out
+
+
+def test_trends_are_told_on_demand(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("osim_exo.cli.evaluate.GRID_SPEEDS", (0.9, 1.25, 1.6, 2.0))
+    monkeypatch.setattr("osim_exo.cli.evaluate.GRID_SLOPES", (-5.0, 0.0, 5.0, 9.0))
+    target = tmp_path / "numbers.json"
+    words = ["evaluate", "gait2d_walk_generalist", "--physics", "compiled", "--duration", "6"]
+    assert main([*words, "--trends", "--json", str(target), "--quiet"]) == 0
+    trends = {(t["over"], t["name"]): t for t in json.loads(target.read_text())["trends"]}
+    rate = trends["speed", "metabolic rate"]
+    assert rate["at"] == [0.9, 1.25, 1.6]  # it did not learn 2 m/s
+    assert rate["holds"] and rate["values"] == sorted(rate["values"])
+    steep = trends["slope", "net joint power"]
+    assert steep["at"] == [-5.0, 0.0, 5.0]
+    assert steep["values"][0] < 0.0 < steep["values"][2]
+    # Lifting the body takes its weight times the climb, whatever the joints lose beside.
+    climb = 9.81 * 1.25 * math.sin(math.radians(5.0))
+    assert steep["values"][2] - steep["values"][1] == pytest.approx(climb, rel=0.25)
+    out = capsys.readouterr().out
+    assert "change as people's do; 0 walks fell" in out
+    assert "against EMG" in out
+
+
+def test_a_walker_of_one_speed_has_no_trends(capsys):
+    words = ["evaluate", WALKER, "--physics", "compiled", "--duration", "4", "--quiet"]
+    assert main([*words, "--trends"]) == 2
+    assert "a trend takes 3 speeds or slopes" in capsys.readouterr().err
 
 
 def test_a_fall_is_counted_and_a_walk_without_strides_fails(capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,19 +19,21 @@ from osim_exo.cli.command import (
     output,
     table,
 )
+from osim_exo.cli.realism_tables import realism_of, show_realism, show_trends, trend_rows
 from osim_exo.cli.tracking_table import show_tracking, tracking_rows
 from osim_exo.errors import InputError
 from osim_exo.files import writable_folder
 from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
+    from osim_exo.analysis.trends import Trend
     from osim_exo.learn.evaluate import Evaluation, Walked
     from osim_exo.learn.tasks.config import TaskConfig
     from osim_exo.learn.walkers import TrainedWalker
 
 GRID_SPEEDS = (0.8, 1.0, 1.25, 1.6)
 GRID_SLOPES = (-7.0, -3.5, 0.0, 3.5, 7.0)
-"""m/s and degrees at which ``--endurance`` looks."""
+"""m/s and degrees at which ``--endurance`` and ``--trends`` look."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class Evaluate(Command):
     """Walk with a trained policy and tell what its strides were like.
 
     OpenSim is the physics of record; the compiled model shows what the transfer between the two
-    changes. Falls are counted. Curves are compared with the human bands of Schwartz et al. 2008 at
-    the same speed relative to leg length; they are of level walking. A walker that imitates is
+    changes. Falls are counted. Angles, forces, moments, powers and muscles' timing are compared
+    with the human curves of Schwartz et al. 2008 at the same speed relative to leg length; they
+    are of level walking. A walker that imitates is
     compared with its reference too: moment by moment, and by mean strides whatever their phase.
     Exit code 1 if no walk lasted
     long enough for a stride.
@@ -86,6 +89,9 @@ class Evaluate(Command):
     endurance: bool = False
     """who stays up for 10 s over speeds and slopes, from within a stride and from standing"""
 
+    trends: bool = False
+    """walk over speeds and slopes, and tell whether the gait changes with them as people's does"""
+
     out: Path | None = None
     """folder for the trials, to compare and to look at; else only printed"""
 
@@ -93,27 +99,17 @@ class Evaluate(Command):
 
     def run(self, progress: Progress) -> int:
         """Load, walk, write and print."""
-        from osim_exo.learn.evaluate import Evaluation, evaluate
+        from osim_exo.learn.evaluate import evaluate
 
         walker = self._load()
         task = self._strapped(walker.task)
         if self.out is not None:
             writable_folder(self.out)
+        changes, fell = self._trends(replace(walker, task=task), progress)
         found: dict[str, Walked] = {}
         powers: dict[str, dict[str, float]] = {}
         for physics in ("opensim", "compiled") if self.physics == "both" else (self.physics,):
-            settings = Evaluation(
-                physics=physics,
-                speed=self.speed,
-                slope_deg=self.slope,
-                runs=self.runs,
-                duration=self.duration,
-                settle=min(3.0, 0.5 * self.duration),
-                standing=self.standing,
-                substep=self.substep,
-                accuracy=self.accuracy,
-                sensor_noise=self.sensor_noise,
-            )
+            settings = self._settings(physics)
             found[physics] = evaluate(
                 task, None, settings, frozen=walker.policies, progress=progress
             )
@@ -128,17 +124,36 @@ class Evaluate(Command):
         if self.json is not None:
             content = {"walker": self.walker, "physics": rows, "realism": human}
             more = {"device": powers, "tracking": near, "pushes": pushed, "endurance": lasts}
+            more["trends"] = trend_rows(changes)
             emit_json(self.json, content | {name: rows for name, rows in more.items() if rows})
         if str(self.json) != STDOUT:
             _show(rows)
             _show_powers(powers)
-            _show_realism(human)
+            show_realism(output(), human)
             show_tracking(output(), near)
             if pushed is not None:
                 _show_pushes(pushed)
             if lasts is not None:
                 _show_endurance(lasts)
+            if changes:
+                show_trends(output(), changes, fell)
         return DONE if any(row["strides"] for row in rows.values()) else FAILED
+
+    def _settings(self, physics: Literal["opensim", "compiled"]) -> Evaluation:
+        from osim_exo.learn.evaluate import Evaluation
+
+        return Evaluation(
+            physics=physics,
+            speed=self.speed,
+            slope_deg=self.slope,
+            runs=self.runs,
+            duration=self.duration,
+            settle=min(3.0, 0.5 * self.duration),
+            standing=self.standing,
+            substep=self.substep,
+            accuracy=self.accuracy,
+            sensor_noise=self.sensor_noise,
+        )
 
     def _load(self) -> TrainedWalker:
         from osim_exo.learn.teachers import find_teacher
@@ -174,6 +189,15 @@ class Evaluate(Command):
         settings = PushTest(speed=self.speed, slope_deg=self.slope)
         survived = push_test(walker.task, walker.policies, settings, progress).survived
         return {f"{size:+g}": share for size, share in survived.items()}
+
+    def _trends(self, walker: TrainedWalker, progress: Progress) -> tuple[tuple[Trend, ...], int]:
+        """Trends, and how many of their walks fell; in OpenSim unless it is left out."""
+        from osim_exo.learn.trends import walked_trends
+
+        if not self.trends:
+            return (), 0
+        settings = self._settings("compiled" if self.physics == "compiled" else "opensim")
+        return walked_trends(walker, settings, GRID_SPEEDS, GRID_SLOPES, progress)
 
     def _write(self, physics: str, walked: Walked) -> None:
         from osim_exo.io import write_trial
@@ -264,53 +288,6 @@ def _show_endurance(rows: list[dict[str, Any]]) -> None:
     console = output()
     console.print("% of 48 walkers that stay up for 10 s, compiled, by start, speed and slope")
     console.print(table(columns, lines))
-
-
-def realism_of(walked: Walked) -> dict[str, float]:
-    """Means over the walks of `osim_exo.analysis.realism.realism`; empty without a stride."""
-    from osim_exo.analysis.realism import realism
-    from osim_exo.errors import DataError
-
-    rows = []
-    for trial in walked.trials:
-        try:
-            rows.append(realism(trial))
-        except DataError:  # fell before its first whole stride; counted among the falls
-            continue
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} if rows else {}
-
-
-def _show_realism(human: dict[str, dict[str, float]]) -> None:
-    """Two tables: curves against the human bands, and single numbers."""
-    from osim_exo.analysis.realism import COMPARED
-
-    names = {name for row in human.values() for name in row}
-    if not names:
-        return
-
-    def cells(name: str, scale: float = 1.0) -> list[str]:
-        return [f"{scale * row[name]:.3g}" if name in row else "–" for row in human.values()]
-
-    bands = []
-    for quantity in ("angles", *COMPARED):
-        label = "mean of the three angles" if quantity == "angles" else quantity.replace("_", " ")
-        for part, text, scale in (
-            ("within_1_sd", "% of cycle within 1 SD", 100.0),
-            ("within_2_sd", "% within 2 SD", 100.0),
-            ("rms", "RMS, deg or BW", 1.0),
-            ("correlation", "correlation", 1.0),
-        ):
-            if f"{quantity}/{part}" in names:
-                bands.append((label, text, *cells(f"{quantity}/{part}", scale)))
-    console = output()
-    console.print(table(("against people", "", *human), bands))
-    single = [(name.replace("_", " "), *cells(name)) for name in _single(human)]
-    console.print(table(("gait", *human), single))
-
-
-def _single(human: dict[str, dict[str, float]]) -> list[str]:
-    """Names without a band, in their order."""
-    return list(dict.fromkeys(n for row in human.values() for n in row if "/" not in n))
 
 
 def _show_pushes(pushed: dict[str, float]) -> None:

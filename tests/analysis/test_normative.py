@@ -11,6 +11,7 @@ import osim_exo.analysis.normative as normative
 from osim_exo.analysis.clinical import clinical_cycles
 from osim_exo.analysis.normative import (
     CLASS_SPEEDS,
+    MUSCLES,
     QUANTITIES,
     band,
     compare_to_band,
@@ -108,3 +109,13 @@ def test_synthetic_walker_moves_like_the_humans_it_was_made_from():
         for side in "rl":
             found = compare_to_band(curves[f"{quantity}_{side}"], quantity, 1.25, 0.53 * 1.75)
             assert found.within_2_sd > 0.98 and found.correlation > 0.999
+
+
+def test_electromyograms_are_the_sources_numbers(shared_data):
+    with (shared_data / "normative" / "schwartz2008_gait.csv").open(newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r["quantity"] in MUSCLES]
+    assert len(rows) == len(MUSCLES) * 5 * 51
+    for row in rows:
+        mean, sd = band(row["quantity"], _speed_of(row["speed"]), LEG)
+        at = int(float(row["percent_gait_cycle"]))
+        assert (mean[at], sd[at]) == pytest.approx((float(row["mean"]), float(row["sd"])), abs=1e-4)

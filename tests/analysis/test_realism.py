@@ -12,6 +12,7 @@ from osim_exo.analysis.realism import (
     humps,
     landing_place,
     leg_length,
+    muscle_timing,
     realism,
 )
 from osim_exo.errors import DataError
@@ -93,3 +94,44 @@ def test_landing_on_the_heel_is_told_from_the_centre_of_pressure():
     assert places and np.allclose(places, 0.25)
     bare = replace(trial, points=Channels.empty(n))
     assert landing_place(bare, "r", find_events(trial)) == []
+
+
+def with_activation(trial, muscle, curve):
+    """A periodic trial whose muscle is active as a curve of 101 samples says, on both sides."""
+    values = trial.activations.values.copy()
+    cycle = curve[:-1]
+    for side, late in (("r", 0), ("l", 50)):
+        at = trial.activations.names.index(f"{muscle}_{side}")
+        shifted = np.roll(cycle, late)
+        values[:, at] = np.append(shifted, shifted[0])
+    return replace(trial, activations=Channels(trial.activations.names, values))
+
+
+@pytest.mark.parametrize("late", [0, 7, -12])
+def test_a_muscle_that_is_active_late_is_told_to_be_late(late):
+    trial = walking_trial()
+    people, _ = band("emg_medial_gastrocnemius", 1.25, leg_length(trial))
+    curve = 0.4 * np.append(np.roll(people[:-1], late), np.roll(people[:-1], late)[0]) + 0.01
+    found = muscle_timing(with_activation(trial, "gastroc", curve))
+    for side in "rl":
+        timing = found[f"emg_medial_gastrocnemius_{side}"]
+        assert timing.lag_percent == pytest.approx(late, abs=1)
+        assert timing.correlation > 0.999 if late == 0 else timing.correlation < 0.97
+
+
+def test_a_constant_activation_has_no_timing():
+    found = muscle_timing(with_activation(walking_trial(), "tib_ant", np.full(101, 0.1)))
+    assert np.isnan(found["emg_anterior_tibialis_r"].correlation)
+    bare = walking_trial()
+    bare = replace(bare, activations=Channels.empty(bare.time.size))
+    assert muscle_timing(bare) == {}
+
+
+def test_bursts_at_human_times_are_told_to_be_human():
+    """The synthetic walker's bursts are put where textbooks have them."""
+    found = realism(walking_trial())
+    for muscle in ("medial_gastrocnemius", "anterior_tibialis", "medial_hamstrings"):
+        assert found[f"emg_{muscle}/correlation"] > 0.6
+        assert abs(found[f"emg_{muscle}/lag_percent"]) <= 6
+    for quantity in ("hip_extension_moment", "ankle_power"):
+        assert 0.0 <= found[f"{quantity}/within_1_sd"] <= found[f"{quantity}/within_2_sd"] <= 1.0
