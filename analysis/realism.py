@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from osim_exo.analysis.clinical import clinical_angles, clinical_cycles, clinical_forces
 from osim_exo.analysis.cycles import mean_cycle
 from osim_exo.analysis.events import GaitEvents, find_events
+from osim_exo.analysis.gates import Gate, force_gates, gate, usual_walk
 from osim_exo.analysis.grf import grf_features
 from osim_exo.analysis.normative import (
     LEG_LENGTH_PER_HEIGHT,
@@ -31,6 +33,14 @@ COMPARED = tuple(name for name in QUANTITIES if name != "pelvis_anterior_tilt")
 
 REAR = 1.0 / 3.0
 """Share of the foot, from the heel's sphere to the toe's, that counts as landing on the heel."""
+
+LEAST_SHARE = 0.7
+"""Of the gait cycle within 1 SD of people that a joint angle must have; published gaits that were
+learned without a reference reach 0.50 to 0.73."""
+
+STANCE = (57.0, 66.0)
+"""% of the stride; 57.8 to 62.4 were measured at 1.25 m/s and faster (Fukuchi et al. 2018, PeerJ
+6:e4640, treadmill data of subject WBDS04; reference data of one more walker)."""
 
 HUMP_DEPTH = 0.05
 """Body weights; smaller ripples of the vertical force are no humps."""
@@ -150,11 +160,11 @@ def realism(trial: Trial) -> dict[str, float]:
         gait cycle), ``/rms`` (in its unit) and ``/correlation``; ``angles/within_1_sd`` and
         ``/within_2_sd``, the means of the three joints; by muscle of
         `osim_exo.analysis.normative.MUSCLES`: ``emg_<muscle>/correlation`` and ``/lag_percent``
-        (see `Timing`); ``first_peak_bw``, ``trough_bw``,
-        ``second_peak_bw``, ``largest_force_bw`` (of any stance) and ``humps`` of the vertical
-        force; ``heel_first_share`` of the heel strikes; ``least_knee_flexion_deg``, negative where
-        a knee bends backwards; ``cadence`` (steps/min), ``stride_length_m``, ``stance_percent``
-        and ``speed`` (m/s).
+        (see `Timing`); of the ground forces ``first_peak_bw`` and so on for every field of
+        `osim_exo.analysis.grf.GrfFeatures`, ``largest_force_bw`` (of any stance) and ``humps`` of
+        the vertical force; ``heel_first_share`` of the heel strikes; ``least_knee_flexion_deg``,
+        negative where a knee bends backwards; ``cadence`` (steps/min), ``stride_length_m``,
+        ``stance_percent`` and ``speed`` (m/s).
 
     Raises
     ------
@@ -198,13 +208,55 @@ def _ground(trial: Trial, events: GaitEvents) -> dict[str, float]:
     landings = [share for s in SIDES for share in landing_place(trial, s, events)]
     found = {
         f"{part}_bw": float(np.mean([getattr(f, part) for f in features]))
-        for part in ("first_peak", "trough", "second_peak")
+        for part in vars(features[0])
     }
     found["largest_force_bw"] = float(max(forces[f"grf_vertical_{s}"].max() for s in SIDES))
     found["humps"] = float(np.mean([humps(loads[f"grf_vertical_{s}"]) for s in SIDES]))
     if landings:
         found["heel_first_share"] = float(np.mean(np.array(landings) < REAR))
     return found
+
+
+def realism_gates(
+    found: Mapping[str, float], slope_deg: float = 0.0, condition: str = "no_exo"
+) -> list[Gate]:
+    """Which demands a walk meets that people's walks meet.
+
+    Parameters
+    ----------
+    found : of `realism`, or means of several
+    slope_deg, condition : of the walk; the ranges are required of level walking without device near
+        1.25 m/s, elsewhere they inform
+    """
+    inform = not usual_walk(found["speed"], slope_deg, condition)
+    gates = [
+        gate(
+            f"human_{joint}",
+            100.0 * found[f"{joint}/within_1_sd"],
+            "% of cycle",
+            100.0 * LEAST_SHARE,
+            None,
+            "Share of the gait cycle within 1 SD of people at this speed.",
+            inform,
+        )
+        for joint in JOINTS
+        if f"{joint}/within_1_sd" in found
+    ]
+    singles = (
+        ("knee_straight", "least_knee_flexion_deg", "deg", 0.0, None, "No knee bends backwards."),
+        ("stance", "stance_percent", "%", *STANCE, "Share of the stride with a foot down."),
+        ("heel_first", "heel_first_share", "", 0.95, None, "Share of strikes on the heel."),
+        ("grf_humps", "humps", "", 2.0, 2.0, "Humps of the vertical force."),
+        ("grf_largest", "largest_force_bw", "BW", None, 1.40, "Largest force: no spike."),
+    )
+    gates += [
+        gate(name, found[key], unit, low, high, text, inform)
+        for name, key, unit, low, high, text in singles
+        if key in found
+    ]
+    if "first_peak_bw" in found:
+        gates += force_gates({k.removesuffix("_bw"): v for k, v in found.items()}, inform)
+    return gates
 
 
 def humps(load: Array, depth: float = HUMP_DEPTH) -> int:

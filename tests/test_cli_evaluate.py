@@ -24,6 +24,9 @@ def test_the_shipped_walker_walks_compiled_and_its_trials_are_written(tmp_path, 
     assert (tmp_path / "walks" / "compiled" / "run_1" / "coordinates.sto").is_file()
     human = json.loads(target.read_text())["realism"]["compiled"]
     assert 0.0 < human["angles/within_1_sd"] <= human["angles/within_2_sd"] <= 1.0
+    gates = {g["name"]: g for g in json.loads(target.read_text())["gates"]["compiled"]}
+    assert all(gate["passed"] for gate in gates.values())
+    assert gates["grf_humps"]["limit"] == "2"
     assert human["speed"] == pytest.approx(row["mean"]["walking_speed"], abs=0.02)
     out = capsys.readouterr().out
     assert "0 of 2 walks fell" in out and "heel first share" in out

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from osim_exo.analysis.gates import Gate, failed
 from osim_exo.analysis.metabolics import with_metabolic_rates
 from osim_exo.analysis.metrics import compute_metrics
 from osim_exo.baseline.config import BaselineConfig
 from osim_exo.baseline.diagnose import explain
-from osim_exo.baseline.gates import Gate, check, failed
+from osim_exo.baseline.gates import check
 from osim_exo.baseline.solution import Solution, stride_from
 from osim_exo.baseline.storage import load_solution, save_solution
 from osim_exo.errors import DataError

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 import opensim as osim
 
 from osim_exo.analysis import clinical, grf, normative
+from osim_exo.analysis.gates import Gate, force_gates, gate, usual_walk
 from osim_exo.baseline import arms, diagnose
 from osim_exo.baseline.config import BaselineConfig
 from osim_exo.baseline.delivery import deliver
@@ -29,60 +27,6 @@ DELIVERY_LIMIT = 0.02
 
 REPLAY_LIMIT_DEG = 2.0
 """Root mean square angle error at the end of 50 ms windows."""
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One quality gate.
-
-    Attributes
-    ----------
-    name : stable name
-    value : what was measured
-    unit : of value and limits
-    low, high : allowed range; None where open
-    passed : within the range, or only reported
-    explanation : what it means, in a sentence
-    informative : reported, not required: the range does not apply to this walk
-    """
-
-    name: str
-    value: float
-    unit: str
-    low: float | None
-    high: float | None
-    passed: bool
-    explanation: str
-    informative: bool = False
-
-    @property
-    def limit(self) -> str:
-        """The allowed range in words."""
-        if self.informative or (self.low is None and self.high is None):
-            return "reported"
-        if self.low is None:
-            return f"at most {self.high:g} {self.unit}".strip()
-        if self.high is None:
-            return f"at least {self.low:g} {self.unit}".strip()
-        return f"{self.low:g} to {self.high:g} {self.unit}".strip()
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON and reports."""
-        return {**asdict(self), "limit": self.limit}
-
-
-def _gate(
-    name: str,
-    value: float,
-    unit: str,
-    low: float | None,
-    high: float | None,
-    explanation: str,
-    informative: bool = False,
-) -> Gate:
-    inside = (low is None or value >= low) and (high is None or value <= high)
-    passed = bool(np.isfinite(value) and (inside or informative))
-    return Gate(name, float(value), unit, low, high, passed, explanation, informative)
 
 
 def check(
@@ -109,11 +53,6 @@ def check(
     ]
 
 
-def failed(gates: list[Gate]) -> list[Gate]:
-    """The gates that did not pass."""
-    return [g for g in gates if not g.passed]
-
-
 def _solver_gates(config: BaselineConfig, solution: Solution) -> list[Gate]:
     bounds = diagnose.active_bounds(solution)
     worst = max(bounds, key=lambda p: bounds[p], default=None)
@@ -121,8 +60,8 @@ def _solver_gates(config: BaselineConfig, solution: Solution) -> list[Gate]:
     gap = max((abs(g) for g in diagnose.periodicity_gaps(solution).values()), default=0.0)
     tolerance = 10 * config.solver.constraint_tolerance
     return [
-        _gate("converged", float(solution.success), "", 1.0, None, f"Solver: {solution.status}."),
-        _gate(
+        gate("converged", float(solution.success), "", 1.0, None, f"Solver: {solution.status}."),
+        gate(
             "active_bounds",
             float(len(bounds)),
             "",
@@ -130,14 +69,14 @@ def _solver_gates(config: BaselineConfig, solution: Solution) -> list[Gate]:
             0.0,
             f"States that lie at a bound that is not meant to hold them{where}.",
         ),
-        _gate("periodicity", gap, "", None, tolerance, "Largest gap between end and start."),
+        gate("periodicity", gap, "", None, tolerance, "Largest gap between end and start."),
     ]
 
 
 def _contact_gates(model: osim.Model, motion: Motion) -> list[Gate]:
     depth = penetration(model, motion)
     return [
-        _gate(
+        gate(
             "penetration",
             1e3 * depth,
             "mm",
@@ -167,31 +106,16 @@ def penetration(model: osim.Model, motion: Motion) -> float:
 
 
 def _force_gates(trial: Trial) -> list[Gate]:
-    weight = grf.weight_ratio(trial)
+    info = trial.info
     found = [grf.grf_features(trial, side) for side in SIDES]
-    # The bands describe level walking without device near 1.25 m/s; elsewhere they inform.
-    level = abs(trial.info.slope_deg) < 0.5 and trial.info.condition == "no_exo"
-    inform = not (level and 1.1 <= trial.info.speed <= 1.4)
-
-    def peak(name: str, field: str, low: float | None, high: float | None, text: str) -> Gate:
-        values = [getattr(f, field) for f in found]
-        value = max(values, key=abs) if field != "trough" else min(values)
-        return _gate(name, value, "BW", low, high, text, inform)
-
+    worst = {
+        name: min(values) if name == "trough" else max(values, key=abs)
+        for name, *values in zip(vars(found[0]), *(vars(f).values() for f in found))
+    }
+    weight = grf.weight_ratio(trial)
     return [
-        _gate("grf_weight", weight, "", 0.99, 1.01, "Mean vertical force over weight."),
-        peak("grf_peak1", "first_peak", None, 1.40, "First vertical peak."),
-        peak(
-            "grf_peak1_after_landing",
-            "first_peak_after_landing",
-            None,
-            1.25,
-            "First vertical peak without the first 5 % of stance.",
-        ),
-        peak("grf_trough", "trough", 0.60, 0.90, "Mid-stance trough."),
-        peak("grf_peak2", "second_peak", 1.00, 1.25, "Second vertical peak."),
-        peak("grf_braking", "braking", -0.30, -0.10, "Largest braking force."),
-        peak("grf_propulsion", "propulsion", 0.10, 0.30, "Largest propulsive force."),
+        gate("grf_weight", weight, "", 0.99, 1.01, "Mean vertical force over weight."),
+        *force_gates(worst, not usual_walk(info.speed, info.slope_deg, info.condition)),
     ]
 
 
@@ -205,7 +129,7 @@ def _motion_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
     lumbar = np.abs(trial.moments["lumbar_extension"]).mean() if _has(trial) else 0.0
     hips = np.mean([np.abs(trial.moments[f"hip_flexion_{s}"]).mean() for s in SIDES])
     return [
-        _gate(
+        gate(
             "speed",
             speed - config.speed,
             "m/s",
@@ -213,7 +137,7 @@ def _motion_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
             0.01,
             "Average forward speed minus the commanded one.",
         ),
-        _gate(
+        gate(
             "stride_time",
             trial.duration,
             "s",
@@ -223,7 +147,7 @@ def _motion_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
             if not settings.fixed
             else "Imposed, so that arms are compared at one cadence.",
         ),
-        _gate(
+        gate(
             "trunk_share",
             float(lumbar / max(hips, 1e-9)),
             "",
@@ -249,9 +173,9 @@ def _device_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
     rate = np.abs(np.diff(motor, axis=0) / np.diff(trial.time)[:, None]).max()
     limits = exo.limits
     return [
-        _gate("exo_torque", np.abs(motor).max(), "Nm", None, 1.005 * limits.max_torque, "Motor."),
-        _gate("exo_rate", rate, "Nm/s", None, 1.02 * limits.rate_limit, "Change of motor torque."),
-        _gate(
+        gate("exo_torque", np.abs(motor).max(), "Nm", None, 1.005 * limits.max_torque, "Motor."),
+        gate("exo_rate", rate, "Nm/s", None, 1.02 * limits.rate_limit, "Change of motor torque."),
+        gate(
             "exo_power",
             np.abs(motor * speeds).max(),
             "W",
@@ -272,7 +196,7 @@ def _delivery_gates(config: BaselineConfig, motion: Motion) -> list[Gate]:
         motion.time, np.stack(list(torques.values()), axis=1), np.stack(speeds, axis=1), limits
     )
     return [
-        _gate(
+        gate(
             "exo_delivery",
             100.0 * done.rms / limits.max_torque,
             "% of max torque",
@@ -291,7 +215,7 @@ def _replay_gates(model: osim.Model, motion: Motion) -> list[Gate]:
     for window, limit in ((0.05, REPLAY_LIMIT_DEG), (0.1, None)):
         result = replay(model, motion, window)
         gates.append(
-            _gate(
+            gate(
                 f"replay_{round(1e3 * window)}ms",
                 result.angle_rms / DEG,
                 "deg",
@@ -316,7 +240,7 @@ def _human_gates(config: BaselineConfig, trial: Trial) -> list[Gate]:
             continue
         c = normative.compare_to_band(cycles[name], quantity, config.speed, leg)
         gates.append(
-            _gate(
+            gate(
                 f"human_{quantity}",
                 100 * c.within_2_sd,
                 "% of cycle",

@@ -19,13 +19,20 @@ from osim_exo.cli.command import (
     output,
     table,
 )
-from osim_exo.cli.realism_tables import realism_of, show_realism, show_trends, trend_rows
+from osim_exo.cli.realism_tables import (
+    realism_of,
+    show_gates,
+    show_realism,
+    show_trends,
+    trend_rows,
+)
 from osim_exo.cli.tracking_table import show_tracking, tracking_rows
 from osim_exo.errors import InputError
 from osim_exo.files import writable_folder
 from osim_exo.progress import Progress
 
 if TYPE_CHECKING:
+    from osim_exo.analysis.gates import Gate
     from osim_exo.analysis.trends import Trend
     from osim_exo.learn.evaluate import Evaluation, Walked
     from osim_exo.learn.tasks.config import TaskConfig
@@ -118,18 +125,26 @@ class Evaluate(Command):
             self._write(physics, found[physics])
         rows = strides(found)
         human = {physics: realism_of(walked) for physics, walked in found.items()}
+        gates = {p: self._gates(row, task.condition) for p, row in human.items()}
         near = tracking_rows(found)
         pushed = self._push(walker, progress) if self.pushes else None
         lasts = _endurance(walker, progress) if self.endurance else None
         if self.json is not None:
             content = {"walker": self.walker, "physics": rows, "realism": human}
-            more = {"device": powers, "tracking": near, "pushes": pushed, "endurance": lasts}
-            more["trends"] = trend_rows(changes)
+            more: dict[str, Any] = {
+                "gates": {p: [gate.as_dict() for gate in own] for p, own in gates.items()},
+                "device": powers,
+                "tracking": near,
+                "pushes": pushed,
+                "endurance": lasts,
+                "trends": trend_rows(changes),
+            }
             emit_json(self.json, content | {name: rows for name, rows in more.items() if rows})
         if str(self.json) != STDOUT:
             _show(rows)
             _show_powers(powers)
             show_realism(output(), human)
+            show_gates(output(), gates)
             show_tracking(output(), near)
             if pushed is not None:
                 _show_pushes(pushed)
@@ -189,6 +204,12 @@ class Evaluate(Command):
         settings = PushTest(speed=self.speed, slope_deg=self.slope)
         survived = push_test(walker.task, walker.policies, settings, progress).survived
         return {f"{size:+g}": share for size, share in survived.items()}
+
+    def _gates(self, human: dict[str, float], condition: str) -> list[Gate]:
+        """Demands on how human a walk is; none without a stride."""
+        from osim_exo.analysis.realism import realism_gates
+
+        return realism_gates(human, self.slope, condition) if human else []
 
     def _trends(self, walker: TrainedWalker, progress: Progress) -> tuple[tuple[Trend, ...], int]:
         """Trends, and how many of their walks fell; in OpenSim unless it is left out."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from osim_exo.cli.command import table
 
 if TYPE_CHECKING:
+    from osim_exo.analysis.gates import Gate
     from osim_exo.analysis.trends import Trend
     from osim_exo.learn.evaluate import Walked
 
@@ -81,6 +82,28 @@ def _muscles(physics: str, found: Mapping[str, float]) -> Any:
         if f"{name}/correlation" in found
     ]
     return table((f"{physics}, against EMG", "r", "later by, % of cycle"), lines)
+
+
+def show_gates(console: Console, gates: Mapping[str, Sequence[Gate]]) -> None:
+    """Per physics what is demanded, and whether the walk meets it.
+
+    Parameters
+    ----------
+    console : to print on
+    gates : of `osim_exo.analysis.realism.realism_gates`, by physics
+    """
+    for physics, own in gates.items():
+        lines = [
+            (
+                gate.name,
+                f"{gate.value:.3g}",
+                gate.limit,
+                "–" if gate.informative else "yes" if gate.passed else "no",
+            )
+            for gate in own
+        ]
+        if lines:
+            console.print(table((f"{physics}, gate", "value", "allowed", "met"), lines))
 
 
 def trend_rows(trends: Sequence[Trend]) -> list[dict[str, Any]]:

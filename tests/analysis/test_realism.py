@@ -14,6 +14,7 @@ from osim_exo.analysis.realism import (
     leg_length,
     muscle_timing,
     realism,
+    realism_gates,
 )
 from osim_exo.errors import DataError
 from osim_exo.io import read_measured
@@ -135,3 +136,19 @@ def test_bursts_at_human_times_are_told_to_be_human():
         assert abs(found[f"emg_{muscle}/lag_percent"]) <= 6
     for quantity in ("hip_extension_moment", "ankle_power"):
         assert 0.0 <= found[f"{quantity}/within_1_sd"] <= found[f"{quantity}/within_2_sd"] <= 1.0
+
+
+def test_gates_are_required_of_usual_walks_only():
+    found = realism(walking_trial())
+    required = {gate.name: gate for gate in realism_gates(found)}
+    assert required["knee_straight"].passed and not required["knee_straight"].informative
+    spoiled = {**found, "humps": 3.0, "largest_force_bw": 1.6, "least_knee_flexion_deg": -2.0}
+    spoiled |= {"knee_flexion/within_1_sd": 0.69, "heel_first_share": 0.4, "stance_percent": 70.0}
+    worse = {gate.name for gate in realism_gates(spoiled) if not gate.passed}
+    expected = {"grf_humps", "grf_largest", "knee_straight", "human_knee_flexion"}
+    assert worse >= expected | {"heel_first", "stance"}
+    for fields in ({"slope_deg": 5.0}, {"condition": "assisted"}):
+        assert all(gate.informative and gate.passed for gate in realism_gates(spoiled, **fields))
+    assert all(gate.informative for gate in realism_gates({**found, "speed": 0.8}))
+    unknown = {gate.name: gate for gate in realism_gates({**found, "humps": float("nan")})}
+    assert not unknown["grf_humps"].passed
