@@ -58,7 +58,7 @@ class Evaluate(Command):
 
     walker: conf.Positional[str]
     """folder of a training run, or the name of a shipped walker as gait2d_walk_1.25_mps, or of a
-    shipped chain as hip or hip/seed_1, whose assisted walker walks"""
+    shipped chain as hip or hip/seed_1, whose assisted walker walks, or hip/seed_4/no_exo"""
 
     physics: Literal["opensim", "compiled", "both"] = "both"
     """which physics"""

@@ -25,7 +25,8 @@ def find_teacher(name_or_folder: str) -> TrainedWalker:
     Parameters
     ----------
     name_or_folder : folder of a run; of a chain or of chains for several seeds, of which the first
-        teaches; or the name of what ships, as ``hip`` or ``hip/seed_1``
+        teaches; or the name of what ships, as ``hip`` or ``hip/seed_1``; ``hip/seed_1/no_exo`` is
+        another stage of that chain
 
     Raises
     ------
@@ -35,6 +36,8 @@ def find_teacher(name_or_folder: str) -> TrainedWalker:
     place, shipped = Path(name_or_folder), library() / CHAINS / name_or_folder
     if not place.is_dir() and (shipped / CHAIN).is_file():
         return load_stage(shipped, STAGE)
+    if not place.is_dir() and (shipped.parent / CHAIN).is_file():
+        return load_stage(shipped.parent, place.name)
     if (place / CHAIN).is_file():
         return load_stage(place, STAGE)
     if name_or_folder in shipped_chains() or any(place.glob(f"seed_*/{CHAIN}")):

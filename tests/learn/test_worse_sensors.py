@@ -8,6 +8,7 @@ import pytest
 
 from osim_exo.cli import main
 from osim_exo.cli.command import BAD_INPUT, FAILED
+from osim_exo.errors import DataError
 from osim_exo.learn.teachers import find_teacher
 from osim_exo.learn.worse_sensors import WALKED
 
@@ -35,6 +36,9 @@ def test_the_shipped_student_is_walked_with_every_error_beside_its_teacher(tmp_p
 def test_a_shipped_seed_teaches_by_its_name():
     first, second = find_teacher("hip/seed_0"), find_teacher("hip/seed_1")
     assert find_teacher("hip").policies["exo"].record == first.policies["exo"].record
+    assert find_teacher("hip/seed_1/no_exo").task.condition == "no_exo"
+    with pytest.raises(DataError, match="no stage bare"):
+        find_teacher("hip/seed_1/bare")
     assert first.policies["exo"].record != second.policies["exo"].record
 
 
