@@ -94,3 +94,19 @@ def test_a_notebook_runs_and_leaves_its_folder_as_it_was(path, tmp_path, monkeyp
     client.execute()
     assert list(work.iterdir()) == []
     assert any(cell.outputs for cell in code_cells(notebook))
+
+
+def test_stable_baselines3_learns_on_the_walking_environment(tmp_path, monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import stable_baselines3_ppo as example
+    from stable_baselines3 import PPO
+
+    before, after = example.main(["--steps", "150000", "--out", str(tmp_path)])
+    assert before < 60
+    assert after > 1.5 * before
+    learned = PPO.load(tmp_path / "policy", device="cpu")
+    env = example.make(4, 2)
+    action, _ = learned.predict(env.reset(), deterministic=True)
+    assert env.action_space.contains(action[0])
+    env.close()

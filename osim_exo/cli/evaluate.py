@@ -42,6 +42,9 @@ GRID_SPEEDS = (0.8, 1.0, 1.25, 1.6)
 GRID_SLOPES = (-7.0, -3.5, 0.0, 3.5, 7.0)
 """m/s and degrees at which ``--endurance`` and ``--trends`` look."""
 
+CHANGING_S = 15.0
+"""Time in which ``--endurance`` changes the command; a third each, or two thirds before a stop."""
+
 
 @dataclass(frozen=True)
 class Evaluate(Command):
@@ -94,7 +97,8 @@ class Evaluate(Command):
     """push walkers too, compiled: the share that stays up, by the change of forward speed"""
 
     endurance: bool = False
-    """who stays up for 10 s over speeds and slopes, from within a stride and from standing"""
+    """who stays up for 10 s over speeds and slopes, from within a stride and from standing, and
+    where the commanded speed changes, or drops to nothing"""
 
     trends: bool = False
     """walk over speeds and slopes, and tell whether the gait changes with them as people's does"""
@@ -129,6 +133,7 @@ class Evaluate(Command):
         near = tracking_rows(found)
         pushed = self._push(walker, progress) if self.pushes else None
         lasts = _endurance(walker, progress) if self.endurance else None
+        through = _changing(walker) if self.endurance else None
         if self.json is not None:
             content = {"walker": self.walker, "physics": rows, "realism": human}
             more: dict[str, Any] = {
@@ -137,6 +142,7 @@ class Evaluate(Command):
                 "tracking": near,
                 "pushes": pushed,
                 "endurance": lasts,
+                "changing": through,
                 "trends": trend_rows(changes),
             }
             emit_json(self.json, content | {name: rows for name, rows in more.items() if rows})
@@ -150,6 +156,8 @@ class Evaluate(Command):
                 _show_pushes(pushed)
             if lasts is not None:
                 _show_endurance(lasts)
+            if through is not None:
+                _show_changing(through)
             if changes:
                 show_trends(output(), changes, fell)
         return DONE if any(row["strides"] for row in rows.values()) else FAILED
@@ -298,6 +306,33 @@ def _endurance(walker: TrainedWalker, progress: Progress) -> list[dict[str, Any]
                 rows.append({"start": start, "speed": speed, "share": shares})
                 step.update(len(rows))
     return rows
+
+
+def _changing(walker: TrainedWalker) -> dict[str, float]:
+    """Share of walkers that stay up through commands that change, by what they do."""
+    from osim_exo.learn.cases import JudgeConfig, cases
+    from osim_exo.learn.pushes import endurance
+
+    settings = JudgeConfig(unseen=False, duration=CHANGING_S)
+    return {
+        case.label: endurance(
+            walker.task,
+            walker.policies,
+            case.speed,
+            case.slope_deg,
+            standing=case.standing,
+            schedule=case.schedule,
+            seconds=CHANGING_S,
+        )
+        for case in cases(walker.task, settings)
+        if case.kind == "changing"
+    }
+
+
+def _show_changing(through: dict[str, float]) -> None:
+    lines = [(label, f"{100 * share:.0f}") for label, share in through.items()]
+    head = f"% of 48 that stay up for {CHANGING_S:g} s"
+    output().print(table(("commands that change, compiled", head), lines))
 
 
 def _show_endurance(rows: list[dict[str, Any]]) -> None:

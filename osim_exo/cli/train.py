@@ -84,7 +84,10 @@ class Train(Command):
     """policy folder of the frozen human, for --learner exo"""
 
     start_from: tuple[Path, ...] = ()
-    """run folders whose networks to go on with, as fine-tuning"""
+    """runs, or shipped walkers, whose networks to go on with, as fine-tuning"""
+
+    stops: bool = False
+    """with --start-from: that walker learns to stop, stand and walk on, on its own task"""
 
     seed: int | None = None
     """every random number of the run follows from it; by default 0"""
@@ -175,9 +178,13 @@ class Train(Command):
         from osim_exo.learn.train import TrainConfig
 
         base: dict[str, Any] = {"task": {"kind": "walk"}, "learn": {}}
+        if self.stops and self.config is not None:
+            raise InputError("--stops takes the walker's own task; leave out --config.")
         if self.config is not None:
             held = TrainConfig.model_validate(read_json(self.config))
             base = held.model_dump(mode="json")
+        elif self.stops:
+            base = self._stopping()
         elif self._from_nothing():
             base = self._recipe()
         self._change_task(base["task"])
@@ -197,6 +204,21 @@ class Train(Command):
         """Whether a person without device learns to walk, and has learned nothing yet."""
         walks = self.task != "imitate" and self.reference is None
         return walks and self.condition in (None, "no_exo") and not self.start_from
+
+    def _stopping(self) -> dict[str, Any]:
+        """Settings of a walker's own task, with commands to stop and to walk on."""
+        from osim_exo.learn.config import LearnConfig
+        from osim_exo.learn.recipes import STOP_STEPS, stopping
+        from osim_exo.learn.teachers import find_teacher
+
+        if len(self.start_from) != 1:
+            raise InputError(
+                "--stops goes with one --start-from: the folder or name of the walker that shall "
+                "learn to stop, as gait2d_walk_generalist."
+            )
+        task = stopping(find_teacher(str(self.start_from[0])).task)
+        learn = LearnConfig(steps=STOP_STEPS)
+        return {"task": task.model_dump(mode="json"), "learn": learn.model_dump(mode="json")}
 
     def _recipe(self) -> dict[str, Any]:
         """Settings of the recipe's last stage, begun from nothing.

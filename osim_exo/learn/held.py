@@ -15,7 +15,7 @@ from osim_exo.learn import checkpoint
 from osim_exo.learn.checkpoint import Arrays
 from osim_exo.learn.normalise import Normaliser
 from osim_exo.learn.records import RunFolder
-from osim_exo.learn.walkers import POLICIES, library, shipped_walkers
+from osim_exo.learn.walkers import POLICIES, shipped_run
 from osim_exo.policy import WEIGHTS, Interface, Policy
 
 POLICY_STD = 0.25
@@ -49,7 +49,7 @@ class Held:
 
         Parameters
         ----------
-        folder : of a run, or the name of a shipped walker
+        folder : of a run, or a name as for `osim_exo.learn.walkers.shipped_run`
 
         Raises
         ------
@@ -57,8 +57,8 @@ class Held:
             There is neither.
         """
         path = Path(folder)
-        if str(folder) in shipped_walkers() and not path.exists():
-            path = library() / str(folder)
+        if not path.exists():
+            path = shipped_run(str(folder)) or path
         if not (path / checkpoint.FILE).is_file() and (path / POLICIES).is_dir():
             return cls._of_policies(path)
         facts, arrays = checkpoint.load(path / checkpoint.FILE)

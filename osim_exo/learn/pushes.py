@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +90,13 @@ def push_test(
     )
 
 
-def steady(config: TaskConfig, speed: float, slope_deg: float, standing: bool) -> TaskConfig:
+def steady(
+    config: TaskConfig,
+    speed: float,
+    slope_deg: float,
+    standing: bool,
+    schedule: Sequence[CommandPoint] = (),
+) -> TaskConfig:
     """The task with one command, no variation, and no clock that ends episodes.
 
     Parameters
@@ -98,11 +104,12 @@ def steady(config: TaskConfig, speed: float, slope_deg: float, standing: bool) -
     config : the task that was learned
     speed, slope_deg : commanded, m/s and degrees
     standing : episodes begin standing, not within a stride
+    schedule : of commands that change, in place of the one
     """
     point = CommandPoint(time=0.0, speed=speed, slope_deg=slope_deg)
     ends = config.ends.model_dump(exclude={"duration", "stagger"})
     return config.changed(
-        commands=Commands(schedule=(point,)),
+        commands=Commands(schedule=tuple(schedule) or (point,)),
         randomisation=Randomisation(),
         starts=config.starts.changed(standing_share=1.0 if standing else 0.0, hard_share=0.0),
         ends=Ends(**ends, duration=LONG, stagger=False),
@@ -116,6 +123,7 @@ def endurance(
     slope_deg: float,
     *,
     standing: bool = False,
+    schedule: Sequence[CommandPoint] = (),
     walkers: int = 48,
     seconds: float = 10.0,
     seed: int = 0,
@@ -127,11 +135,13 @@ def endurance(
     config, policies : as for `push_test`
     speed, slope_deg : commanded, m/s and degrees
     standing : begin standing, not within a stride; the command then rises from zero
+    schedule : of commands that change, in place of `speed` and `slope_deg`
     walkers : that begin at random phases, with the task's noise
     seconds : to stay up
     seed : of phases and noise
     """
-    env = make(steady(config, speed, slope_deg, standing), walkers, seed, policies)
+    task = steady(config, speed, slope_deg, standing, schedule)
+    env = make(task, walkers, seed, policies)
     try:
         env.reset()
         return float(1.0 - fell_within(env, seconds).mean())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from osim_exo.errors import InputError
 from osim_exo.learn.chain import Stage
 from osim_exo.learn.config import LearnConfig
 from osim_exo.learn.tasks.config import (
@@ -66,6 +67,16 @@ Uphill it counts less: where walking costs more than it earns, walkers learn to 
 WIDE_EFFORT, WIDE_FINAL_EFFORT = -10.0, -25.0
 """Weights of squared activation for ranges, at first and at last."""
 
+STOP_EVERY, STOP_SHARE, STOP_STANDING = (2.0, 4.0), 0.5, 0.4
+"""Time between commands, s; share of them that is to stand; share of episodes begun standing.
+
+With a quarter of the commands to stand, and 5 million steps, walkers still fell when told to stop;
+with a tenth of the episodes begun standing they forgot how to start.
+"""
+
+STOP_STEPS = 12_000_000
+"""Control steps to learn it."""
+
 LATER_STANDING_SHARE, LATER_DURATION = 0.1, 10.0
 """Of episodes that begin standing, at most, and s, at least: in the stages after the human's own,
 which are about walking, not about its start."""
@@ -103,6 +114,27 @@ def walking(task: TaskConfig) -> TaskConfig:
         walk=reward,
         starts=starts.changed(standing_share=share, hard_share=0.0),
         ends=task.ends.changed(duration=max(task.ends.duration, LATER_DURATION)),
+    )
+
+
+def stopping(task: TaskConfig) -> TaskConfig:
+    """A walker's task for one that walks already, and shall learn to stop, stand and walk on.
+
+    Parameters
+    ----------
+    task : of the walker
+
+    Raises
+    ------
+    InputError
+        The walker is a frozen one, whom a device learns to help.
+    """
+    if task.learner == "exo":
+        raise InputError("The task's human is frozen and learns nothing; give one that learns.")
+    later = walking(task)
+    return later.changed(
+        commands=later.commands.changed(change_every=STOP_EVERY, stop_share=STOP_SHARE),
+        starts=later.starts.changed(standing_share=STOP_STANDING),
     )
 
 

@@ -135,6 +135,28 @@ def shipped_chains() -> tuple[str, ...]:
     return tuple(sorted({path.parent.parent.name for path in found}))
 
 
+def shipped_run(name: str) -> Path | None:
+    """Folder of what a name that ships stands for; None for any other.
+
+    Parameters
+    ----------
+    name : of a walker, as ``gait2d_walk_generalist``, or of a chain's stage, as
+        ``hip/seed_1/no_exo``
+
+    Raises
+    ------
+    DataError
+        The chain has no such stage.
+    """
+    if name in shipped_walkers():
+        return library() / name
+    seed, _, stage = name.rpartition("/")
+    chain = library() / CHAINS / seed
+    if not (seed and (chain / CHAIN).is_file()):
+        return None
+    return read_chain(chain).place(chain, stage)
+
+
 def trained_chains(name_or_folder: str | Path) -> dict[Path, Chain]:
     """Trained chains by their folders, in the order of their seeds.
 

@@ -14,10 +14,17 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from osim_exo.learn.config import LearnConfig, NetworkConfig, PpoConfig  # noqa: E402
-from osim_exo.learn.recipes import STEPS, WIDE_FINAL_EFFORT, human_stages  # noqa: E402
+from osim_exo.learn.recipes import (  # noqa: E402
+    STEPS,
+    STOP_STEPS,
+    WIDE_FINAL_EFFORT,
+    human_stages,
+    stopping,
+)
 from osim_exo.learn.synthetic import SyntheticConfig  # noqa: E402
 from osim_exo.learn.tasks.config import Commands, WalkReward  # noqa: E402
 from osim_exo.learn.train import TrainConfig  # noqa: E402
+from osim_exo.learn.walkers import shipped_walker  # noqa: E402
 from osim_exo.models import ModelConfig  # noqa: E402
 
 
@@ -206,3 +213,18 @@ def test_how_near_an_imitation_is_is_told_by_coordinate(tmp_path, capsys):
     assert 0.0 < near["by_phase"]["knee_angle_r"]["rms"] < 60.0
     assert near["by_stride"] == {}  # nobody walked a whole stride
     assert "to the reference" in capsys.readouterr().out
+
+
+def test_a_walker_learns_to_stop_on_its_own_task():
+    own = shipped_walker("gait2d_walk_generalist").task
+    made = settings("--stops", "--start-from", "gait2d_walk_generalist")
+    assert made.task == stopping(own)
+    assert (made.task.commands.speed, made.task.model) == (own.commands.speed, own.model)
+    assert made.task.commands.stop_share == 0.5 and made.task.walk.final_effort is None
+    assert made.learn.steps == STOP_STEPS
+    with pytest.raises(InputError, match="one --start-from"):
+        settings("--stops")
+    with pytest.raises(InputError, match="leave out --config"):
+        settings("--stops", "--start-from", "gait2d_walk_generalist", "--config", "x.json")
+    with pytest.raises(InputError, match="frozen"):
+        settings("--stops", "--start-from", "hip/seed_0/exo")

@@ -5,11 +5,15 @@ import pytest
 from osim_exo.errors import DataError
 from osim_exo.files import write_json
 from osim_exo.learn.evaluate import Evaluation, evaluate
+from osim_exo.learn.held import Held
 from osim_exo.learn.tasks import TaskConfig
 from osim_exo.learn.walkers import (
+    CHAINS,
+    library,
     load_stage,
     load_walker,
     shipped_chains,
+    shipped_run,
     shipped_walker,
     shipped_walkers,
     trained_chains,
@@ -39,6 +43,16 @@ def test_the_arms_of_shipped_chains_trained_equally_and_walk(name):
             assert walker.task.condition == condition
             settings = Evaluation(physics="compiled", runs=1, duration=4.0, substep=0.002)
             assert evaluate(walker.task, None, settings, walker.policies).falls == 0
+
+
+def test_what_ships_is_found_by_its_name(tmp_path):
+    run = shipped_run("hip/seed_1/no_exo")
+    assert run == library() / CHAINS / "hip" / "seed_1" / "07_no_exo"
+    assert Held.read("hip/seed_1/no_exo").action_names == Held.read(run).action_names
+    assert shipped_run("gait2d_walk_generalist") == library() / "gait2d_walk_generalist"
+    assert shipped_run("hip") is None and shipped_run(str(tmp_path)) is None
+    with pytest.raises(DataError, match="no stage bare"):
+        shipped_run("hip/seed_1/bare")
 
 
 def test_unknown_walkers_and_other_folders_are_refused(tmp_path):
