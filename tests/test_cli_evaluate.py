@@ -46,7 +46,7 @@ def test_pushes_and_endurance_are_told_on_demand(tmp_path, monkeypatch, capsys):
         ("standing", 1.25),
     ]
     assert found["endurance"][0]["share"] == {"+0": 1.0}
-    assert set(found["changing"]) == {"start from standing", "stop"}
+    assert set(found["changing"]) == {"start from standing", "stop", "stop, walk on"}
     assert found["changing"]["start from standing"] > 0.9
     out = capsys.readouterr().out
     assert "stay up for 10 s" in out and "commands that change" in out

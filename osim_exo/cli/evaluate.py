@@ -310,10 +310,18 @@ def _endurance(walker: TrainedWalker, progress: Progress) -> list[dict[str, Any]
 
 def _changing(walker: TrainedWalker) -> dict[str, float]:
     """Share of walkers that stay up through commands that change, by what they do."""
-    from osim_exo.learn.cases import JudgeConfig, cases
+    from osim_exo.learn.cases import Case, JudgeConfig, cases
     from osim_exo.learn.pushes import endurance
+    from osim_exo.learn.tasks.config import CommandPoint
 
     settings = JudgeConfig(unseen=False, duration=CHANGING_S)
+    known = [case for case in cases(walker.task, settings) if case.kind == "changing"]
+    speed, slope, third = known[0].speed, known[0].slope_deg, CHANGING_S / 3.0
+    points = tuple(
+        CommandPoint(time=k * third, speed=x, slope_deg=slope)
+        for k, x in enumerate((speed, 0.0, speed))
+    )
+    known.append(Case("stop, walk on", "changing", speed, slope, points))
     return {
         case.label: endurance(
             walker.task,
@@ -324,8 +332,7 @@ def _changing(walker: TrainedWalker) -> dict[str, float]:
             schedule=case.schedule,
             seconds=CHANGING_S,
         )
-        for case in cases(walker.task, settings)
-        if case.kind == "changing"
+        for case in known
     }
 
 

@@ -67,14 +67,14 @@ Uphill it counts less: where walking costs more than it earns, walkers learn to 
 WIDE_EFFORT, WIDE_FINAL_EFFORT = -10.0, -25.0
 """Weights of squared activation for ranges, at first and at last."""
 
-STOP_EVERY, STOP_SHARE, STOP_STANDING = (2.0, 4.0), 0.5, 0.4
+STOP_EVERY, STOP_SHARE, STOP_STANDING = (2.0, 8.0), 0.5, 0.4
 """Time between commands, s; share of them that is to stand; share of episodes begun standing.
 
 With a quarter of the commands to stand, and 5 million steps, walkers still fell when told to stop;
 with a tenth of the episodes begun standing they forgot how to start.
 """
 
-STOP_STEPS = 12_000_000
+STOP_STEPS = 20_000_000
 """Control steps to learn it."""
 
 LATER_STANDING_SHARE, LATER_DURATION = 0.1, 10.0

@@ -62,6 +62,9 @@ FURTHER = (
 METRICS = (*(name for name, _ in ENERGETICS + SYMMETRY), *FURTHER)
 """Columns of the table."""
 
+LESSENED = {"weakness": "strength", "contracture": "fibre length"}
+"""What a level is a share of."""
+
 COST = "metabolic_rate_bhargava2004"
 
 BARE = "no_exo"
@@ -246,7 +249,7 @@ class ImpairedSweep(Sweep):
             own = [row for row in rows if row["device"] == device]
             if not own:
                 continue
-            axis = ("level_percent", f"{self.impairment} of {words}, % of healthy")
+            axis = ("level_percent", f"{LESSENED[self.impairment]} of {words}, % of healthy")
             for name, shown in (("energetics", ENERGETICS), ("symmetry", SYMMETRY)):
                 title = f"{self.title or self.name}: {name}, {device} device"
                 save(level_figure(own, shown, axis, title), folder / f"{name}_{device}.png")
