@@ -17,6 +17,7 @@ from osim_exo.errors import DataError, InputError  # noqa: E402
 from osim_exo.learn import train as module  # noqa: E402
 from osim_exo.learn.chain import Chain, Stage, read_chain, read_chains, with_seeds  # noqa: E402
 from osim_exo.learn.config import LearnConfig, NetworkConfig, PpoConfig, StopConfig  # noqa: E402
+from osim_exo.learn.held import Held  # noqa: E402
 from osim_exo.learn.recipes import DEVICE_WEIGHTS, human_stages  # noqa: E402
 from osim_exo.learn.staged import (  # noqa: E402
     StagedConfig,
@@ -196,7 +197,9 @@ def test_packed_chains_hold_what_evaluation_needs_and_no_more(trained, tmp_path)
     (folder,) = trained_chains(packed)
     for stage in ("worn", "exo", "assisted", "zero_torque", "no_exo"):
         assert load_stage(folder, stage).policies
-    assert not list(packed.rglob("checkpoint.npz"))
+    (kept,) = packed.rglob("checkpoint.npz")
+    assert kept.parent.name.endswith("worn") and Held.read(kept.parent).has_critic
+    assert {name.split("/")[0] for name in Held.read(kept.parent).arrays} == {"actor", "critic"}
     texts = [p.read_text(encoding="utf-8") for p in packed.rglob("*.json")]
     assert not any(str(trained.folder) in text for text in texts)
     helped = load_stage(folder, "exo").task
