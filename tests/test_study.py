@@ -125,6 +125,20 @@ def test_a_study_survives_json_and_is_found_in_files(tmp_path):
     assert study.load(tmp_path / "a.py") == TINY.changed(question="")
 
 
+def test_studies_of_solved_gaits_need_no_library_of_learning():
+    """The main job installs the extra sim alone; learned studies load too, and say what they lack."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'onnx', 'onnxruntime', 'tensorboard', 'serial', 'cobs'):\n"
+        "    sys.modules[name] = None\n"
+        "from osim_exo import study\n"
+        "print(len([study.load(name) for name in study.available()]))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) == len(study.available())
+
+
 def test_shipped_studies_are_listed_and_load():
     assert set(study.available()) >= {"level_walking", "speed_slope_grid"}
     for name in study.available():

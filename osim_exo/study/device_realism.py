@@ -10,7 +10,6 @@ from pydantic import Field
 from osim_exo.device import DeviceLimits
 from osim_exo.errors import DataError, InputError, check_option
 from osim_exo.learn.chain import CHAIN, EXO, WORN, Chain, Stage
-from osim_exo.learn.held import Held
 from osim_exo.learn.tasks.config import TaskConfig
 from osim_exo.names import CONDITIONS, Condition
 from osim_exo.progress import Progress
@@ -129,6 +128,9 @@ class DeviceRealismSweep(TrainedSweep):
         DataError
             The wearer is to adapt, but the chain's worn human came without its critic.
         """
+        # With torch, which studies of solved gaits do without.
+        from osim_exo.learn.held import Held
+
         place, chain = next((p, c) for p, c in self.chains().items() if c.seed == seed)
 
         def stage(name: str, **learning: Any) -> Stage:
