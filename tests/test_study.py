@@ -126,7 +126,7 @@ def test_a_study_survives_json_and_is_found_in_files(tmp_path):
 
 
 def test_studies_of_solved_gaits_need_no_library_of_learning():
-    """The main job installs the extra sim alone; learned studies load too, and say what they lack."""
+    """The main job installs the extra sim alone; studies of learned walkers load too."""
     code = (
         "import sys\n"
         "for name in ('torch', 'onnx', 'onnxruntime', 'tensorboard', 'serial', 'cobs'):\n"
