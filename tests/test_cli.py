@@ -151,6 +151,15 @@ def test_each_failure_has_its_exit_code_and_no_traceback(error, code, monkeypatc
     assert len(message.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("module", "extra"), [("scipy", "sim"), ("torch.nn", "learn"), ("mujoco", "bench")]
+)
+def test_a_missing_library_is_told_with_the_extra_that_installs_it(module, extra):
+    code, words = explain(ModuleNotFoundError(f"No module named '{module}'", name=module))
+    assert code == 1
+    assert f'pip install "osim_exo[{extra}]"' in words
+
+
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_debug_shows_the_traceback_wherever_it_stands(place, monkeypatch, capsys):
     words = fail_with(errors.InputError("mass is -3"), monkeypatch)

@@ -129,10 +129,13 @@ def explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         return FAILED, "The machine's memory is used up. Run fewer things at a time (--jobs 1)."
     if isinstance(error, ModuleNotFoundError):
+        from osim_exo.doctor import OTHER_EXTRAS
+
+        library = str(error.name).partition(".")[0]
+        asked = (extra for extra, (modules, _) in OTHER_EXTRAS.items() if library in modules)
         return FAILED, (
-            f"The library {error.name} is not installed, and this needs it. "
-            'Install what the main job needs with: pip install "osim_exo[sim]"; '
-            "osim-exo doctor lists what is missing."
+            f"The library {library} is not installed, and this needs it. Install it with: "
+            f'pip install "osim_exo[{next(asked, "sim")}]"; osim-exo doctor lists what is missing.'
         )
     reason = str(error).strip().partition("\n")[0]
     return FAILED, (
