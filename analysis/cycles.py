@@ -67,6 +67,15 @@ def stride_times(trial: Trial, side: str = "r", events: GaitEvents | None = None
     return np.stack([strikes[:-1], strikes[1:]], axis=1)
 
 
+def strides_in(trial: Trial) -> int:
+    """Number of whole right strides; 0 for a walk that ended before one of each side."""
+    try:
+        stride_times(trial, "l")
+        return len(stride_times(trial, "r"))
+    except DataError:
+        return 0
+
+
 def cut(trial: Trial, channels: Channels, strides: Array) -> Cycles:
     """Gait cycles of channels that share a trial's time axis, by linear interpolation.
 

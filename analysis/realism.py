@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from osim_exo.analysis.clinical import clinical_angles, clinical_cycles, clinical_forces
-from osim_exo.analysis.cycles import mean_cycle
+from osim_exo.analysis.cycles import mean_cycle, strides_in
 from osim_exo.analysis.events import GaitEvents, find_events
 from osim_exo.analysis.gates import Gate, force_gates, gate, usual_walk
 from osim_exo.analysis.grf import grf_features
@@ -40,7 +40,8 @@ learned without a reference reach 0.50 to 0.73."""
 
 STANCE = (57.0, 66.0)
 """% of the stride; 57.8 to 62.4 were measured at 1.25 m/s and faster (Fukuchi et al. 2018, PeerJ
-6:e4640, treadmill data of subject WBDS04; reference data of one more walker)."""
+6:e4640, treadmill data of subject WBDS04; reference data of one more walker). How much more is
+allowed on both ends is this project's choice."""
 
 HUMP_DEPTH = 0.05
 """Body weights; smaller ripples of the vertical force are no humps."""
@@ -198,6 +199,20 @@ def realism(trial: Trial) -> dict[str, float]:
     if "ground_force_r_vy" in trial.grf:
         found |= _ground(trial, events)
     return found
+
+
+def mean_realism(trials: Iterable[Trial]) -> dict[str, float]:
+    """Means of `realism` over walks; those without a whole stride of each side are left out.
+
+    Raises
+    ------
+    DataError
+        As `compare_to_humans`.
+    """
+    rows = [realism(trial) for trial in trials if strides_in(trial)]
+    known = [set(row) for row in rows]
+    names = [name for name in rows[0] if all(name in row for row in known)] if rows else []
+    return {name: float(np.mean([row[name] for row in rows])) for name in names}
 
 
 def _ground(trial: Trial, events: GaitEvents) -> dict[str, float]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from osim_exo.analysis.clinical import clinical_cycles
-from osim_exo.analysis.cycles import stride_times
+from osim_exo.analysis.cycles import strides_in
 from osim_exo.analysis.energy import energy_cost
 from osim_exo.analysis.events import GaitEvents, find_events
 from osim_exo.analysis.normative import QUANTITIES, band
@@ -200,15 +200,9 @@ def _axis(walks: Mapping[float, Sequence[Trial]], what: str) -> tuple[float, ...
     return tuple(sorted(walks))
 
 
-def _whole(trials: Sequence[Trial]) -> Iterator[Trial]:
+def _whole(trials: Sequence[Trial]) -> list[Trial]:
     """Trials that hold a stride of each side; who fell before that has no gait to judge."""
-    for trial in trials:
-        try:
-            for s in SIDES:
-                stride_times(trial, s)
-        except DataError:
-            continue
-        yield trial
+    return [trial for trial in trials if strides_in(trial)]
 
 
 def _means(

@@ -70,12 +70,18 @@ class GaitVecEnv(VecEnv):
         return [getattr(self.env, name)] * count
 
     def set_attr(self, name: str, value: Any, indices: Any = None) -> None:
-        """Nothing can be set for one environment alone."""
-        raise NotImplementedError("environments of a batch share their settings")
+        """Set it for all; environments of a batch share their settings."""
+        self._refuse_some(indices)
+        setattr(self.env, name, value)
 
     def env_method(self, name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Nothing can be called on one environment alone."""
-        raise NotImplementedError("environments of a batch are stepped together")
+        """Call it once, for all."""
+        self._refuse_some(indices)
+        return [getattr(self.env, name)(*args, **kwargs)] * self.num_envs
+
+    def _refuse_some(self, indices: Any) -> None:
+        if indices is not None:
+            raise ValueError(f"environments {indices} were named; a batch is changed as a whole")
 
     def env_is_wrapped(self, wrapper: Any, indices: Any = None) -> list[bool]:
         """No environment has a wrapper."""

@@ -10,6 +10,7 @@ import pytest
 
 from osim_exo.analysis.cohort import Unit
 from osim_exo.analysis.compare import compare_cohort
+from osim_exo.analysis.cycles import strides_in
 from osim_exo.analysis.metrics import Metric, compute_metrics
 from osim_exo.analysis.transfer import transfer_rows, write_transfer
 from osim_exo.control import FeedbackSettings, Signals, SplineProfile
@@ -25,7 +26,7 @@ from osim_exo.study import StudyConfig, run_sweep
 from osim_exo.study.device_realism import LEVELS, DeviceRealismSweep, real_up_to
 from osim_exo.study.learned import chosen_arms, cohort_of, learned_loops, loops_of, merged
 from osim_exo.study.learned_arm import LearnedArm
-from osim_exo.study.loops import Drive, Loop, Measured, excerpt, read_unit, strides_in
+from osim_exo.study.loops import Drive, Loop, Measured, excerpt, read_unit
 from osim_exo.study.tuning import HIGH, LOW, SideBySide, Tuning, costs, spline_of
 from tests.synthetic import walking_trial
 

@@ -20,7 +20,6 @@ from osim_exo.cli.command import (
     table,
 )
 from osim_exo.cli.realism_tables import (
-    realism_of,
     show_gates,
     show_realism,
     show_trends,
@@ -110,6 +109,7 @@ class Evaluate(Command):
 
     def run(self, progress: Progress) -> int:
         """Load, walk, write and print."""
+        from osim_exo.analysis.realism import mean_realism
         from osim_exo.learn.evaluate import evaluate
 
         walker = self._load()
@@ -128,7 +128,7 @@ class Evaluate(Command):
                 powers[physics] = device_powers(found[physics], settings)
             self._write(physics, found[physics])
         rows = strides(found)
-        human = {physics: realism_of(walked) for physics, walked in found.items()}
+        human = {physics: mean_realism(walked.trials) for physics, walked in found.items()}
         gates = {p: self._gates(row, task.condition) for p, row in human.items()}
         near = tracking_rows(found)
         pushed = self._push(walker, progress) if self.pushes else None

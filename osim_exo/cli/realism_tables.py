@@ -14,23 +14,8 @@ from osim_exo.cli.command import table
 if TYPE_CHECKING:
     from osim_exo.analysis.gates import Gate
     from osim_exo.analysis.trends import Trend
-    from osim_exo.learn.evaluate import Walked
 
 HEADS = {"speed": "m/s", "slope": "°"}
-
-
-def realism_of(walked: Walked) -> dict[str, float]:
-    """Means over the walks of `osim_exo.analysis.realism.realism`; empty without a stride."""
-    from osim_exo.analysis.realism import realism
-    from osim_exo.errors import DataError
-
-    rows = []
-    for trial in walked.trials:
-        try:
-            rows.append(realism(trial))
-        except DataError:  # fell before its first whole stride; counted among the falls
-            continue
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} if rows else {}
 
 
 def show_realism(console: Console, human: Mapping[str, Mapping[str, float]]) -> None:
@@ -39,7 +24,7 @@ def show_realism(console: Console, human: Mapping[str, Mapping[str, float]]) -> 
     Parameters
     ----------
     console : to print on
-    human : of `realism_of`, by physics
+    human : of `osim_exo.analysis.realism.mean_realism`, by physics
     """
     for physics, found in human.items():
         if found:

@@ -12,7 +12,6 @@ from osim_exo.learn.walkers import (
     library,
     load_stage,
     shipped_chains,
-    shipped_run,
     trained_chains,
 )
 
@@ -37,7 +36,7 @@ def find_teacher(name_or_folder: str) -> TrainedWalker:
     place, shipped = Path(name_or_folder), library() / CHAINS / name_or_folder
     if not place.is_dir() and (shipped / CHAIN).is_file():
         return load_stage(shipped, STAGE)
-    if not place.is_dir() and shipped_run(name_or_folder) and "/" in name_or_folder:
+    if not place.is_dir() and (shipped.parent / CHAIN).is_file():
         return load_stage(shipped.parent, place.name)
     if (place / CHAIN).is_file():
         return load_stage(place, STAGE)

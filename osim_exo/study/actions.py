@@ -185,11 +185,10 @@ def _percent(value: float | None) -> str:
 
 def _realism(trials: Sequence[Any]) -> Row:
     """Mean realism of walks that have a whole stride of each side."""
-    from osim_exo.analysis.realism import realism
-    from osim_exo.study.loops import strides_in
+    from osim_exo.analysis.realism import mean_realism
 
-    found = [realism(trial) for trial in trials if strides_in(trial)]
-    return {name: mean(row.get(name) for row in found) for name in REALISM}
+    found = mean_realism(trials)
+    return {name: found.get(name) for name in REALISM}
 
 
 def _verdict(rows: Sequence[Row]) -> dict[str, Any]:

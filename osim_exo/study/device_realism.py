@@ -74,7 +74,7 @@ class DeviceRealismSweep(TrainedSweep):
         return self.changed(arm=arm, levels=ends, steps=min(self.steps or 500_000, 500_000))
 
     def compared(self) -> dict[Condition, str]:
-        """The chains' stages that the levels are compared with, by what they are worn in."""
+        """The chains' stages that the levels are compared with, by condition."""
         if self.wearer == "frozen":
             return {ZERO_TORQUE: WORN}
         return {NO_EXO: NO_EXO, ZERO_TORQUE: ZERO_TORQUE}
@@ -128,9 +128,6 @@ class DeviceRealismSweep(TrainedSweep):
         DataError
             The wearer is to adapt, but the chain's worn human came without its critic.
         """
-        # With torch, which studies of solved gaits do without.
-        from osim_exo.learn.held import Held
-
         place, chain = next((p, c) for p, c in self.chains().items() if c.seed == seed)
 
         def stage(name: str, **learning: Any) -> Stage:
@@ -141,6 +138,9 @@ class DeviceRealismSweep(TrainedSweep):
         device = stage(EXO)
         if self.wearer == "frozen":
             return Chain(stages=(device,), seed=seed)
+        # With torch, which studies of solved gaits do without.
+        from osim_exo.learn.held import Held
+
         worn = chain.place(place, WORN).resolve()
         if not Held.read(worn).has_critic:
             raise DataError(

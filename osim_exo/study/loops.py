@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from osim_exo.analysis.cohort import Missing, Unit, unit_of
-from osim_exo.analysis.cycles import stride_times
+from osim_exo.analysis.cycles import stride_times, strides_in
 from osim_exo.analysis.metrics import Metric
 from osim_exo.config import Config
 from osim_exo.control import (
@@ -267,15 +267,6 @@ def _falls(walked: Walked, strides: int) -> dict[str, Metric]:
     share = walked.falls / len(walked.fell_at)
     rows = (("fall_share", share, "1"), ("seconds_walked", walked.seconds, "s"))
     return {n: Metric(n, float(v), u) for n, v, u in (*rows, ("strides", strides, "1"))}
-
-
-def strides_in(trial: Trial) -> int:
-    """Number of whole right strides; 0 for a walk that ended before one of each side."""
-    try:
-        stride_times(trial, "l")
-        return len(stride_times(trial, "r"))
-    except DataError:
-        return 0
 
 
 def excerpt(trial: Trial, strides: int) -> Trial:
